@@ -1,0 +1,180 @@
+"""Exhibits on the page: figures and tables get their frame, their number, and the mark that opens where they come from.
+
+`compute.exhibit` writes HTML that begins with a JSON note. Here the note becomes docutils nodes: a figure keeps the caption
+and the name of its cell's `mystnb: figure:` option; a table moves into a frame of its own that counts as a table.
+"""
+
+import base64
+import hashlib
+import json
+import posixpath
+import re
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
+
+from book._ext import VERSION
+
+NOTE = re.compile(r'<script type="application/vnd\.azimuth\.exhibit\+json">(.*?)</script>\n?', re.DOTALL)
+PIXELS = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
+LOGGER = logging.getLogger(__name__)
+
+
+class TableFrame(nodes.figure):
+    """A table with its caption above; numbered among the tables."""
+
+
+class ScrollRegion(nodes.General, nodes.Element):
+    """What is wider than the page scrolls in here, by keyboard too."""
+
+
+class Mark(nodes.Inline, nodes.Element):
+    """The button at a caption's end."""
+
+
+class Origin(nodes.General, nodes.Element):
+    """What the button opens: one entry for each result that the exhibit was made from."""
+
+
+class FrameExhibits(SphinxTransform):
+    """Replace the outputs that carry a note by framed exhibits."""
+
+    default_priority = 400  # before Sphinx collects images and smart quotes run
+
+    def apply(self, **kwargs) -> None:
+        for raw in list(self.document.findall(nodes.raw)):
+            if raw.get("format") == "html" and (note := NOTE.match(raw.astext())):
+                self.frame(raw, json.loads(note[1]), raw.astext()[note.end() :])
+
+    def frame(self, raw: nodes.raw, note: dict, body: str) -> None:
+        bundle = raw.parent.parent if raw.parent.get("mime_type") else raw
+        figure = bundle.parent if isinstance(bundle.parent, nodes.figure) else None
+        content = self.content(note, body)
+        if figure is None:
+            LOGGER.warning(
+                "an exhibit without number and caption: give its cell `mystnb: {figure: {name: …, caption: …}}`",
+                location=raw, type="azimuth", subtype="caption",
+            )  # fmt: skip
+            figure = nodes.figure("", content)
+            bundle.replace_self(figure)
+        elif note["kind"] == "table":
+            bundle.replace_self(content)
+            figure = self.as_table(figure)
+        else:
+            bundle.replace_self(content)
+        figure["classes"] += ["az-exhibit", f"az-{note['kind']}-exhibit"]
+        figure["classes"] += [f"az-{name}" for name in ("wide", "night") if note[name]]
+        self.add_origin(figure, note["provenance"])
+
+    def content(self, note: dict, body: str) -> nodes.Node:
+        if note["kind"] == "picture":
+            return self.picture(base64.b64decode(PIXELS.search(body)[1]), note["alt"])
+        if note["kind"] == "interactive":
+            self.env.metadata[self.env.docname]["azimuth_plotly"] = True
+        html = nodes.raw("", body, format="html")
+        return ScrollRegion("", html, label=note["alt"]) if note["kind"] == "table" else html
+
+    def picture(self, pixels: bytes, alt: str) -> nodes.image:
+        """Write the pixels where myst-nb writes its own, so that Sphinx copies them and knows them by their content."""
+        path = Path(self.env.mystnb_config.output_folder, hashlib.sha256(pixels).hexdigest() + ".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != pixels:
+            path.write_bytes(pixels)
+        return nodes.image(uri="/" + posixpath.relpath(path.as_posix(), str(self.env.srcdir)), alt=alt)
+
+    def as_table(self, figure: nodes.figure) -> TableFrame:
+        """The same frame with its caption first, under the same name."""
+        captions = [child for child in figure if isinstance(child, nodes.caption | nodes.legend)]
+        rest = [child for child in figure if child not in captions]
+        frame = TableFrame("", *captions, *rest, **figure.attributes)
+        figure.replace_self(frame)
+        for identifier in frame["ids"]:
+            self.document.ids[identifier] = frame
+        for child in rest:
+            if isinstance(child, ScrollRegion) and captions and not child["label"]:
+                child["label"] = captions[0].astext()
+        return frame
+
+    def add_origin(self, figure: nodes.figure, provenance: list[dict]) -> None:
+        if not provenance:
+            return
+        identifier = f"origin-{self.env.new_serialno('azimuth-origin') + 1}"
+        what = "table" if isinstance(figure, TableFrame) else "figure"
+        mark = Mark("", target=identifier, label=f"Where this {what} comes from")
+        caption = next(figure.findall(nodes.caption), None)
+        if caption is None:
+            figure += nodes.caption("", "", mark)
+        else:
+            caption += mark
+        figure += Origin("", ids=[identifier], label=f"Where this {what} comes from", provenance=provenance)
+
+
+def require_text_alternatives(app: Sphinx, doctree: nodes.document) -> None:
+    """Fail the build at an image that says nothing to who cannot see it."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            raise ExtensionError(
+                f"{app.env.doc2path(app.env.docname)}: the image {posixpath.basename(image['uri'])} has no text alternative; "
+                "use exhibit.figure(…, alt='…') or ![alternative](file)"
+            )
+
+
+def visit_scroll_region(translator, node: ScrollRegion) -> None:
+    translator.body.append(
+        f'<div class="az-scroll" role="region" tabindex="0" aria-label="{escape(node["label"] or "Table")}">\n'
+    )
+
+
+def visit_mark(translator, node: Mark) -> None:
+    translator.body.append(
+        f' <button type="button" class="az-mark" popovertarget="{node["target"]}" aria-label="{node["label"]}"></button>'
+    )
+
+
+def visit_origin(translator, node: Origin) -> None:
+    builder, entries = translator.builder, []
+    for item in node["provenance"]:
+        module, _, name = item["function"].rpartition(".")
+        page = builder.get_relative_uri(builder.current_docname, "source/" + module.replace(".", "/"))
+        rows = {
+            "made by": f'<a href="{escape(page)}#{escape(name)}"><code>{escape(item["function"])}</code></a>',
+            "from": escape(str(item.get("model") or "")),
+            "with": escape(", ".join(f"{k}={v}" for k, v in (item.get("arguments") or {}).items())),
+            "in": escape(f"{item['seconds']:.3g} s on {item['machine']}, {item['threads']} threads"),
+            "on": escape(str(item["date"])) + (", committed result" if item["layer"] == "shipped" else ""),
+            "using": escape(", ".join(f"{k} {v}" for k, v in sorted(item["versions"].items()))),
+            "key": f"<code>{escape(item['key'])}</code>",
+        }
+        entries.append("".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows.items() if text))
+    translator.body.append(
+        f'<div class="az-origin" id="{node["ids"][0]}" popover role="dialog" aria-label="{node["label"]}">'
+        f'<p class="az-origin-title">{node["label"]}</p>'
+        + "".join(f"<dl>{entry}</dl>" for entry in entries)
+        + "</div>\n"
+    )
+    raise nodes.SkipNode
+
+
+def skip(translator, node) -> None:
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_enumerable_node(
+        TableFrame,
+        "table",
+        html=(lambda self, node: self.visit_figure(node), lambda self, node: self.depart_figure(node)),
+    )
+    app.add_node(
+        ScrollRegion, html=(visit_scroll_region, lambda self, node: self.body.append("</div>\n")), text=(skip, None)
+    )
+    app.add_node(Mark, html=(visit_mark, lambda self, node: None), text=(skip, None))
+    app.add_node(Origin, html=(visit_origin, None), text=(skip, None))
+    app.add_transform(FrameExhibits)
+    app.connect("doctree-read", require_text_alternatives)
+    return {"version": VERSION, "parallel_read_safe": True, "parallel_write_safe": True}

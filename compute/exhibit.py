@@ -1,0 +1,230 @@
+"""Exhibits: how a figure or a table gets onto a page, with what made it.
+
+An exhibit shows itself in a notebook as HTML and tells the book (`book/_ext/exhibits.py`) the rest in a JSON note that comes
+first: what kind it is, its text alternative, the provenance of the results it was made from. The book numbers it, gives it
+its caption, and ends the caption in a mark that opens the provenance.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import html
+import io
+import json
+import numbers
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+NOTE = "application/vnd.azimuth.exhibit+json"
+RESOLUTION = 200  # dots per inch of what is stored as pixels
+HEAVIEST_DRAWING = 1_500_000  # bytes; an SVG past this becomes pixels
+FONTS = "var(--az-figure-font, 'Source Sans 3', 'Helvetica Neue', Arial, sans-serif)"
+# The page's own inks: black is whatever the text is, white whatever the paper is, and the house's colours have a day and a
+# night shade in azimuth.css. Any other colour stays as it was drawn.
+INKS = {
+    "#000000": "currentColor",
+    "#ffffff": "var(--az-paper, #ffffff)",
+    "#4682b4": "var(--az-ink-measured, #4682b4)",  # steelblue
+    "#ff8c00": "var(--az-ink-accent, #ff8c00)",  # darkorange
+    "#8c8c8c": "var(--az-ink-control, #8c8c8c)",  # 0.55
+    "#b0b0b0": "var(--az-ink-grid, #b0b0b0)",
+    "#2e8b57": "var(--az-ink-green, #2e8b57)",  # seagreen
+    "#9370db": "var(--az-ink-purple, #9370db)",  # mediumpurple
+    "#dc143c": "var(--az-ink-red, #dc143c)",  # crimson
+    "#daa520": "var(--az-ink-gold, #daa520)",  # goldenrod
+}
+_SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+_NUMBER = ' class="az-number"'
+
+
+class Token(str):
+    """A token's text: set literally, letter for letter, in a frame of its own, and never read as markup."""
+
+
+def token(text: str) -> Token:
+    """Mark a table cell's text as a token's (`compute.tokens.display` makes such texts)."""
+    return Token(text)
+
+
+def tokens(texts: Sequence[str]) -> list[Token]:
+    """Mark a table column's texts as tokens'."""
+    return [Token(text) for text in texts]
+
+
+@dataclasses.dataclass(frozen=True)
+class Exhibit:
+    """Something to look at: the note for the book, the HTML for a notebook, and what a notebook may like better."""
+
+    note: Mapping[str, Any]
+    body: str
+    bundle: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+        return {"text/html": self._repr_html_(), "text/plain": self.note["alt"], **self.bundle}
+
+    def _repr_html_(self) -> str:
+        return f'<script type="{NOTE}">{_script_json(self.note)}</script>\n{self.body}'
+
+
+def figure(fig: Any, *results: Any, alt: str, wide: bool = False, night: bool = False) -> Exhibit:
+    """Show a matplotlib figure (as SVG in the page's own inks; as PNG by `night` or where it is heavy) or a Plotly figure.
+
+    `results` are what it was drawn from (their `.provenance` goes into the caption's mark); `alt` says in words what one sees.
+    Raises ValueError without `alt`, TypeError where `fig` is no figure or a result has no provenance.
+    """
+    note = {**_note(results, alt), "wide": wide, "night": night}
+    if not note["alt"]:
+        raise ValueError(
+            "a figure needs alt='…': one or two sentences that say what is seen; got an empty text"
+        )
+    if hasattr(fig, "to_plotly_json"):
+        return _interactive(fig, note)
+    if not hasattr(fig, "savefig"):
+        raise TypeError(f"expected a matplotlib or Plotly figure, got {type(fig).__name__}")
+    body = "" if night else drawing(fig, note["alt"])
+    if night or len(body) > HEAVIEST_DRAWING:
+        return Exhibit({**note, "kind": "picture"}, _picture(fig, note["alt"]))
+    return Exhibit({**note, "kind": "drawing"}, body)
+
+
+def table(
+    columns: Mapping[str, Sequence[Any]],
+    *results: Any,
+    alt: str = "",
+    formats: Mapping[str, str] | None = None,
+) -> Exhibit:
+    """Show columns of equal length as a table: numbers right-aligned and formatted by `formats`, `token`s letter for letter.
+
+    Raises ValueError for columns of different lengths or a format for no column, TypeError for a result without provenance.
+    """
+    formats = dict(formats or {})
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the columns of a table have one length; got {lengths}")
+    if unknown := set(formats) - set(columns):
+        raise ValueError(f"formats for {sorted(unknown)}, but the columns are {list(columns)}")
+    cells = [[_cell(value, formats.get(name, "")) for value in column] for name, column in columns.items()]
+    head = "".join(
+        f'<th scope="col"{_NUMBER if column and all(kind == "number" for kind, _ in column) else ""}>{html.escape(name)}</th>'
+        for name, column in zip(columns, cells, strict=True)
+    )
+    rows = [
+        "".join(f"<td{_NUMBER if kind == 'number' else ''}>{text}</td>" for kind, text in row)
+        for row in zip(*cells, strict=True)
+    ]
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    return Exhibit(
+        {**_note(results, alt), "kind": "table", "wide": False, "night": False},
+        f'<table class="az-table tex2jax_ignore mathjax_ignore">\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>",
+    )
+
+
+def _cell(value: Any, spec: str) -> tuple[str, str]:
+    """One cell's kind (token, number, text) and its HTML; nothing and NaN become a dash."""
+    if isinstance(value, Token):
+        return "token", f'<code class="az-token" translate="no"><bdi>{html.escape(value)}</bdi></code>'
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()  # NumPy's and ml_dtypes' scalars become Python's
+    if value is None or value != value:
+        return "number", "\N{EN DASH}"
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        spec = spec or (",d" if isinstance(value, numbers.Integral) else ".4g")
+        return "number", html.escape(format(value, spec).replace("-", "\N{MINUS SIGN}"))
+    return "text", html.escape(format(value, spec))
+
+
+def drawing(fig: Any, alt: str) -> str:
+    """A matplotlib figure as inline SVG: real text in the page's font and inks, ids of its own, the same bytes each time."""
+    import matplotlib
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "azimuth"}):
+        fig.savefig(
+            stream, format="svg", dpi=RESOLUTION, facecolor="none", edgecolor="none", metadata={"Date": None}
+        )
+    raw = stream.getvalue()
+    root = ElementTree.fromstring(raw)
+    prefix = f"f{hashlib.sha256(raw + alt.encode()).hexdigest()[:10]}-"
+    used = set(re.findall(r"url\(#([^)]+)\)", raw.decode())) | {
+        link[1:] for element in root.iter() if (link := element.get(_LINK, "")).startswith("#")
+    }
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in {_SVG + "metadata", _SVG + "style"}:  # a style here would be the whole page's
+                parent.remove(child)
+    for element in root.iter():
+        _ink(element, prefix, used)
+    width, height = (float(root.attrib.pop(side).removesuffix("pt")) * 96 / 72 for side in ("width", "height"))
+    root.attrib |= {
+        "class": "az-drawing",
+        "role": "img",
+        "aria-label": alt,
+        "fill": "currentColor",
+        "stroke-linejoin": "round",
+        "stroke-linecap": "butt",
+        "style": f"max-width: {width:.0f}px; aspect-ratio: {width:.0f} / {height:.0f}",
+    }
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _ink(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
+    """Turn one element's colours and fonts into the page's, and its id into this figure's."""
+    element.tag = element.tag.removeprefix(_SVG)  # inside HTML no namespace is written
+    identity = element.attrib.pop("id", None)
+    if identity in used:
+        element.set("id", prefix + identity)
+    if (link := element.get(_LINK, "")).startswith("#"):
+        del element.attrib[_LINK]
+        element.set("href", "#" + prefix + link[1:])
+    elif link:  # a picture inside, as a data: address
+        del element.attrib[_LINK]
+        element.set("href", link)
+    for name, value in element.attrib.items():
+        value = value.replace("url(#", f"url(#{prefix}")
+        if name in {"style", "fill", "stroke"}:
+            value = re.sub(r"#[0-9a-f]{6}\b", lambda found: INKS.get(found[0], found[0]), value)
+            value = re.sub(r"(font: [^;]*?px) [^;]*", rf"\1 {FONTS}", value)
+        element.set(name, value)
+
+
+def _picture(fig: Any, alt: str) -> str:
+    """A matplotlib figure as pixels, inline."""
+    stream = io.BytesIO()
+    fig.savefig(stream, format="png", dpi=RESOLUTION, metadata={"Software": None})
+    pixels = base64.b64encode(stream.getvalue()).decode()
+    return f'<img class="az-picture" alt="{html.escape(alt)}" src="data:image/png;base64,{pixels}">'
+
+
+def _interactive(fig: Any, note: Mapping[str, Any]) -> Exhibit:
+    """A Plotly figure: its data for the book's one copy of plotly.js, and itself for a notebook that has its own."""
+    height = fig.layout.height or 480
+    body = (
+        f'<div class="az-plotly" role="img" aria-label="{html.escape(note["alt"])}" style="min-height: {height}px">'
+        f'<p class="az-plotly-missing">{html.escape(note["alt"])}</p>'
+        f'<script type="application/json">{_escaped(fig.to_json())}</script></div>'
+    )
+    return Exhibit({**note, "kind": "interactive"}, body)
+
+
+def _note(results: Sequence[Any], alt: str) -> dict[str, Any]:
+    """What every exhibit tells: its text alternative and where it came from."""
+    for position, result in enumerate(results, start=1):
+        if not hasattr(result, "provenance"):
+            raise TypeError(
+                f"argument {position} after the figure is a {type(result).__name__} without provenance; "
+                "pass what compute.results returned, not a value taken out of it"
+            )
+    provenance = [dataclasses.asdict(result.provenance) for result in results]
+    return {"alt": " ".join(alt.split()), "provenance": provenance}
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return _escaped(json.dumps(value, sort_keys=True))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
