@@ -16,11 +16,11 @@ EMBEDDINGS = (
     "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight",
     "embedding.word_embeddings.weight",
 )  # fmt: skip
-NESTED = ("thinker_config", "text_config", "llm_config", "language_config")  # thinker_config holds a text_config
+NESTED = ("thinker_config", "text_config", "llm_config", "language_config")  # outermost first
 
 
 def is_tied(config: Mapping) -> bool | None:
-    """Returns what the config says of tie_word_embeddings, the nested language model's word last; None: nothing."""
+    """Returns what the config says of tie_word_embeddings, its innermost word; None if it says nothing."""
     said = config.get("tie_word_embeddings")
     for key in NESTED:
         if isinstance(config.get(key), dict):
@@ -34,10 +34,10 @@ def is_tied(config: Mapping) -> bool | None:
 def choose(config: Mapping, names: Mapping[str, str]) -> tuple[str, str]:
     """Returns the unembedding's tensor name and its shard, out of `names` {tensor: shard}.
 
-    It is the head (lm_head.weight) or, where the config ties the two, the input embedding; that also where a head
-    is stored all the same (so does transformers 4; transformers 5 takes the stored head where the two differ).
-    Where the config says nothing, a stored head wins, else the embedding: to transformers silence means tied.
-    Raises ValueError where there is no output matrix.
+    It is the head (lm_head.weight) or, where the config ties the two, the input embedding; that also where
+    a head is stored all the same (as in transformers 4; transformers 5 takes the stored head where the two
+    differ). Where the config says nothing, a stored head wins, else the embedding: to transformers silence
+    means tied. Raises ValueError where there is no output matrix.
     """
     head = _first(HEADS, names)
     embedding = _first(EMBEDDINGS, names)
@@ -62,7 +62,7 @@ def _first(stems: tuple[str, ...], names: Mapping[str, str]) -> str | None:
 
 
 def shard_name(name: object) -> str:
-    """Returns the name of a shard; ValueError unless it is a plain file name, so that it stays in its folder."""
+    """Returns the name of a shard; ValueError unless it is a plain name, which cannot leave its folder."""
     plain = isinstance(name, str) and name == PurePosixPath(name).name == PureWindowsPath(name).name
     if not plain or "\0" in name or not name.endswith(".safetensors"):
         raise ValueError(f"the index names a shard {str(name)[:80]!r}; expected a plain name, *.safetensors")

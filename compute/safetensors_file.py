@@ -1,9 +1,9 @@
 """The header of a safetensors file, read strictly: which tensors, where, and nothing believed unchecked.
 
-Layout: 8 bytes, the header's length n (uint64, little-endian); n bytes, a JSON object {name: {dtype, shape,
-data_offsets}}, perhaps with spaces behind it; then the tensors' bytes, end to end, without a hole, up to the end
-of the file. The offsets in the header count from the first byte behind it; those handed out here count from the
-first byte of the file, ready for a memory map or an HTTP range.
+Layout: 8 bytes, the header's length n (uint64, little-endian); n bytes, a JSON object {name: {dtype,
+shape, data_offsets}}, perhaps with spaces behind it; then the tensors' bytes, end to end, without a
+hole, up to the end of the file. The offsets in the header count from the first byte behind it; those
+handed out here count from the first byte of the file, ready for a memory map or an HTTP range.
 """
 
 import math
@@ -50,9 +50,9 @@ def header_length(first: bytes, file_length: int) -> int:
 def parse_header(raw: bytes, file_length: int) -> dict[str, TensorSpec]:
     """Returns {name: place} of every tensor, from a file's first bytes (8 + header at least) and its length.
 
-    Raises ValueError where the header is longer than the file or than 100 MB, is not one JSON object of unique
-    names, or holds a tensor whose shape, dtype and span disagree, or that overlaps another, leaves a hole before
-    it, or leaves the file.
+    Raises ValueError where the header is longer than the file or than 100 MB, is not one JSON object of
+    unique names, or holds a tensor whose shape, dtype and span disagree, or that overlaps another, leaves
+    a hole before it, or leaves the file.
     """
     length = header_length(raw, file_length)
     if len(raw) < 8 + length:
@@ -69,7 +69,7 @@ def parse_header(raw: bytes, file_length: int) -> dict[str, TensorSpec]:
 
 
 def read_header(path: Path) -> dict[str, TensorSpec]:
-    """Returns {name: place} of every tensor of the file at `path`; ValueError as `parse_header`, with its name."""
+    """Returns {name: place} of every tensor of the file at `path`; ValueError as `parse_header` has it."""
     file_length = path.stat().st_size
     with path.open("rb") as file:
         first = file.read(9)  # the ninth byte tells a header from a hole before the rest is read
