@@ -1,0 +1,68 @@
+"""The entries of both layers: where they lie, who may write one, and how one appears."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from compute import paths, store
+from compute.integrity import flush_folder
+
+
+def all_layers() -> list[tuple[str, Path]]:
+    """Both layers by name, the first one first."""
+    return [("cache", paths.cache_folder()), ("shipped", paths.results_folder())]
+
+
+def layers() -> list[tuple[str, Path]]:
+    """The layers that are read: both, or with AZIMUTH_FRESH=1 only the cache."""
+    return all_layers()[: 1 if os.environ.get("AZIMUTH_FRESH", "0") not in ("", "0") else 2]
+
+
+def kin(function: str) -> Iterator[tuple[str, Path, dict]]:
+    """(layer, folder, record) of every entry of a function, whatever its key; records are not verified."""
+    for layer, folder in layers():
+        for entry in sorted((folder / function).glob("?" * 64)):
+            if (record := store.glance(entry)).get("key") == entry.name:
+                yield layer, entry, record
+
+
+def lock(function: str, key: str, **settings) -> FileLock:
+    """The lock of one key, held by the process that writes its entry; the system frees it when that process dies."""
+    path = paths.cache_folder() / "locks" / function / f"{key}.lock"
+    with explained(f"the lock of {function}", path.parent, 0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path, **settings)
+
+
+def place(entry: Path, fill: Callable[[Path], None], size: int) -> None:
+    """Makes an entry appear whole or not at all: filled and flushed elsewhere on the disk, then renamed, once.
+
+    The caller holds the key's lock. Raises OSError, with nothing left behind, where the disk is full.
+    """
+    draft = entry.parents[1] / "writing" / entry.parent.name / entry.name
+    with explained(entry.parent.name, entry, size):
+        shutil.rmtree(draft, ignore_errors=True)  # of a writer that was killed: we hold its lock
+        try:
+            fill(draft)
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(draft, entry)
+            flush_folder(entry.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def explained(what: str, where: Path, size: int) -> Iterator[None]:
+    """Says in an OSError what was being written, where, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{what} could not be written to {where} ({size:,} bytes): {error.strerror}. Nothing that was kept before is "
+            "lost. Make room (`python -m compute gc` lists what can go) or set AZIMUTH_CACHE to a folder with room",
+        ) from error

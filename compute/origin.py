@@ -1,0 +1,79 @@
+"""Where a computation runs: the source that Python really loaded, the versions, the machine, the threads."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from compute import __version__, reach
+
+PACKAGES = ("numpy", "scipy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "gguf", "torch", "dask")
+
+_loaded: dict[str, tuple[object, str]] = {}  # module: (its spec, new with every reload; its source then)
+
+
+def on_disk(module_name: str) -> dict[str, str]:
+    """The sources, as they are now, of the package that a module belongs to."""
+    file = Path(sys.modules[module_name].__file__).resolve()
+    depth = module_name.count(".") + (file.name == "__init__.py")
+    return reach.sources(module_name.partition(".")[0], file.parents[depth])
+
+
+def remember(module_name: str) -> None:
+    """Notes the sources of all modules of a package that were loaded since it was last asked."""
+    package = module_name.partition(".")[0]
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == package and (file := getattr(module, "__file__", None)):
+            if name not in _loaded or _loaded[name][0] is not module.__spec__:
+                _loaded[name] = (module.__spec__, Path(file).read_text("utf-8"))
+
+
+def check(roots: Sequence[str], code: Mapping[str, str]) -> None:
+    """Raises RuntimeError where the code that is on disk, and names the result, is not the code that would run."""
+    texts = on_disk(roots[0].rpartition(".")[0])
+    for name in texts:
+        module = name.removesuffix(".__init__")
+        if module in _loaded:
+            texts[name] = _loaded[module][1]
+    run = reach.reach_in(texts, roots)
+    if run != code:
+        changed = sorted(name for name in run.keys() | code.keys() if run.get(name) != code.get(name))
+        raise RuntimeError(
+            f"{roots[0]} reaches code that was edited after this Python loaded it: {', '.join(changed)}. "
+            "Restart the kernel (or reload the modules), so that what runs is what is named"
+        )
+
+
+def circumstances() -> dict[str, object]:
+    """What is recorded beside a result, and is not in its key: versions, machine, threads."""
+    loaded = {name: _version(name) for name in PACKAGES if name in sys.modules}
+    return {
+        "versions": {"python": platform.python_version(), "azimuth": __version__, **loaded},
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "threads": _threads(),
+    }
+
+
+@lru_cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
+@lru_cache
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8", "replace").splitlines() if cpuinfo.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or "unknown processor"
+
+
+def _threads() -> int:
+    """How many threads numerical libraries may use: what OMP_NUM_THREADS says, else the cores given to us."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdigit():
+        return int(stated)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
