@@ -1,0 +1,43 @@
+# The two commands are `make book` and `make test`; the rest is for those who write. Each sets up what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: book test serve fresh bench note clean lock setup help
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(STAMP)  ## the environment alone: .venv from requirements.lock
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "azimuth: installing what requirements.lock pins into $(VENV) (a minute or two, once)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(STAMP)   ## the site, from the weights to _build/html/index.html
+	@$(BIN)/python book/build.py
+
+fresh: $(STAMP)  ## the site with every result computed again, the shipped ones included
+	@rm -rf _build/fresh
+	@AZIMUTH_FRESH=1 AZIMUTH_CACHE=$(CURDIR)/_build/fresh $(BIN)/python book/build.py --all
+
+test: $(STAMP)   ## ruff and all tests
+	@$(BIN)/python -m compute fetch
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest
+
+serve: $(STAMP)  ## rebuild on save, and reload the page in the browser
+	@$(BIN)/python book/serve.py
+
+bench: $(STAMP)  ## measure the ratios that the colophon shows (both cores, half an hour, 20 GB of disk)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock
+	@$(BIN)/python -m benchmarks
+
+note: $(STAMP)   ## a dated lab note: make note TITLE="What the ...?"
+	@$(BIN)/python book/new_note.py "$(TITLE)"
+
+clean:           ## the built site; the cache and the fetched models stay
+	@rm -rf _build

@@ -1,0 +1,41 @@
+"""The command line: python -m compute survey, status, why, verify, gc, ship, bless, fetch, models."""
+
+import argparse
+import sys
+
+from compute import desk, sources, survey
+
+DESCRIPTION = """\
+Project Azimuth from the command line: survey the token space of a model, and look after the
+cache of results that the book is made from.
+
+  python -m compute survey                     numbers of the default model
+  python -m compute survey MODEL --json        numbers of another, for a script
+  python -m compute status                     which results are there, and which are stale
+  python -m compute why norms                  why a result is, or is not, up to date
+"""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 asked and found wanting, 2 it could not be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m compute",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for room in (survey, desk, sources):
+        room.add_commands(commands)
+    arguments = parser.parse_args(words)
+    try:
+        return arguments.run(arguments)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        return 0
+    except (OSError, ValueError) as problem:
+        print(f"{parser.prog}: {problem}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

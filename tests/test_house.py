@@ -1,0 +1,156 @@
+"""The rules of the house, held by tests: who may import whom, what a chapter may contain, what may be committed."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From the ground up; a module imports only from its own floor or those below it, and pure rooms never from the disk.
+FLOORS = {
+    "pure": {"catalog", "figures", "sentences", "smoke", "tokens"},
+    "disk": {
+        "cache", "checkpoint", "gguf_file", "hub", "integrity", "paths", "reach", "safetensors_file", "sources",
+        "store", "vocabulary", "weights", "wheels",
+    },
+    "door": {"__init__", "__main__", "colophon", "desk", "exhibit", "results", "survey"},
+}  # fmt: skip
+HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}
+CHAPTER_IMPORTS = {
+    "compute.results",
+    "compute.figures",
+    "compute.exhibit",
+    "compute.sentences",
+    "compute.colophon",
+}
+CELL_LINES = 12
+
+
+def imported_rooms(source: str) -> set[str]:
+    """The modules of compute that some source text imports, wherever the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("compute.")}
+        elif isinstance(node, ast.ImportFrom) and node.module == "compute":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("compute."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+def wrong_imports(module: str, source: str) -> list[str]:
+    """What `module` imports from a floor above its own."""
+    return sorted(f"{module} -> {room}" for room in imported_rooms(source) if HEIGHT[room] > HEIGHT[module])
+
+
+def chapter_faults(cells: list[str]) -> list[str]:
+    """What the code cells of a chapter hold that does not belong into a chapter."""
+    faults = []
+    for source in cells:
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+                faults.append(f"a definition on line {node.lineno} of: {source[:60]!r}")
+            if isinstance(node, ast.For | ast.While | ast.comprehension):
+                faults.append(f"a loop in: {source[:60]!r}")
+            if isinstance(node, ast.Import):
+                faults += [f"import {a.name}" for a in node.names if a.name not in CHAPTER_IMPORTS]
+            if isinstance(node, ast.ImportFrom):
+                names = {f"{node.module}.{a.name}" for a in node.names}
+                faults += [f"import {name}" for name in sorted(names - CHAPTER_IMPORTS)]
+        if len(source.strip().splitlines()) > CELL_LINES:
+            faults.append(f"a cell of {len(source.splitlines())} lines: {source[:60]!r}")
+    return faults
+
+
+def pages() -> list[Path]:
+    return [
+        ROOT / "index.md",
+        *sorted((ROOT / "book").glob("*.md")),
+        *sorted((ROOT / "book/notes").glob("*.md")),
+    ]
+
+
+def tracked() -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_every_room_stands_on_a_floor():
+    assert {path.stem for path in (ROOT / "compute").glob("*.py")} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "compute").glob("*.py")), ids=lambda path: path.stem)
+def test_imports_point_downwards(path):
+    assert wrong_imports(path.stem, path.read_text("utf-8")) == []
+
+
+def test_an_import_that_points_upwards_is_seen():
+    assert wrong_imports("catalog", "from compute.cache import cached") == ["catalog -> cache"]
+    assert wrong_imports("weights", "def f():\n    import compute.results as r") == ["weights -> results"]
+    assert wrong_imports("smoke", "from compute import paths") == ["smoke -> paths"]
+    assert wrong_imports("results", "from compute import paths, catalog") == []
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+def test_chapters_call_and_do_not_compute(path):
+    notebook = jupytext.read(path)
+    assert chapter_faults([cell.source for cell in notebook.cells if cell.cell_type == "code"]) == []
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "def f(): pass",
+        "[x for x in 'abc']",
+        "while True: pass",
+        "import numpy as np",
+        "from compute import catalog",
+        "1\n" * 13,
+        "f = lambda: 1",
+    ],
+)
+def test_a_chapter_that_computes_is_seen(cell):
+    assert chapter_faults([cell])
+
+
+def test_pure_rooms_load_neither_torch_nor_a_plotting_kernel():
+    rooms = ", ".join(f"compute.{room}" for room in sorted(FLOORS["pure"] - {"figures"}))
+    heavy = "{'torch', 'plotly', 'matplotlib', 'h5py', 'transformers', 'IPython'}"
+    code = f"import sys, {rooms}; sys.exit(', '.join({heavy} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+
+
+def test_what_is_committed_is_small_and_names_no_machine():
+    machine = re.compile(rb"/(?:work|root|home/[a-z]+|Users/[A-Za-z]+)/[A-Za-z_.]")
+    registry = re.compile(rb"(?:py" + rb"pi\.org|pythonh" + rb"osted|registry\.npm" + rb"js|deb\.deb" + rb"ian)")
+    for path in tracked():
+        content = path.read_bytes()
+        assert len(content) < 10e6, f"{path} is {len(content) / 1e6:.1f} MB"
+        if path != Path(__file__).resolve():
+            assert not machine.search(content), f"a path of one machine in {path}"
+            assert not registry.search(content), f"a registry's host in {path}"
+    assert sum(path.stat().st_size for path in tracked() if "data/results" in str(path)) < 20e6
+
+
+def cited(text: str) -> set[str]:
+    """The citation keys of a page or a docstring."""
+    roles = re.findall(r"\{cite(?::[a-z]+)?\}`([^`]+)`", text)
+    return {key.strip() for role in roles for key in role.split(",")}
+
+
+def test_every_citation_has_an_entry_and_every_entry_is_cited():
+    entries = set(re.findall(r"^@\w+\{([^,]+),", (ROOT / "references.bib").read_text("utf-8"), re.M))
+    in_pages = set().union(*(cited(path.read_text("utf-8")) for path in pages()))
+    in_code = set()
+    for path in (ROOT / "compute").glob("*.py"):
+        in_code |= set(re.findall(r"\[([a-z]+\d{4}[a-z0-9]+)\]", path.read_text("utf-8")))
+    assert in_pages | in_code <= entries
+    assert entries <= in_pages, "an entry that no page cites"

@@ -1,0 +1,206 @@
+"""The whole book, built as its author builds it, and looked at in a real browser with the network off."""
+
+import functools
+import http.server
+import json
+import re
+import threading
+from importlib.resources import files
+
+import pytest
+from conftest import Book
+
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+# Things that stick out to the right of the window and cannot be scrolled to inside a box of their own.
+SPILLS = """() => [...document.querySelectorAll('main *')].filter(e => {
+  const box = e.getBoundingClientRect();
+  if (box.width === 0 || box.right <= innerWidth + 2) return false;
+  for (let p = e.parentElement; p; p = p.parentElement)
+    if (['auto', 'scroll', 'hidden'].includes(getComputedStyle(p).overflowX)) return false;
+  return true; }).map(e => e.outerHTML.slice(0, 120))"""
+
+
+class Visit:
+    """One page opened in the browser, and everything that went wrong there."""
+
+    def __init__(self, browser, base: str, page: str, scheme: str = "light", size: dict = DESK):
+        self.base, self.faults = base, []
+        self.context = browser.new_context(color_scheme=scheme, viewport=size)
+        self.page = self.context.new_page()
+        self.page.route("**/*", self._gate)
+        self.page.on("console", lambda m: self._note(m.type == "error", f"console: {m.text}"))
+        self.page.on("pageerror", lambda error: self._note(True, f"script: {error}"))
+        self.page.on("response", lambda r: self._note(r.status >= 400, f"{r.status}: {r.url}"))
+        self.page.goto(base + page, wait_until="networkidle")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+    def _note(self, bad: bool, what: str) -> None:
+        if bad:
+            self.faults.append(what)
+
+    def _gate(self, route) -> None:
+        if route.request.url.startswith((self.base, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.faults.append(f"asked another host: {route.request.url}")
+            route.abort()
+
+
+@pytest.fixture(scope="module")
+def serve():
+    """Serves folders on loopback; gives the address of each."""
+    servers = []
+
+    def start(folder) -> str:
+        quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory, smollm2) -> Book:
+    """The book on the real default model, strictly built."""
+    made = Book(tmp_path_factory.mktemp("book"), "smollm2")
+    made.build("-n", "-W", "--keep-going")
+    return made
+
+
+def html_pages(book: Book) -> list[str]:
+    skipped = {"genindex.html", "search.html"}
+    return sorted(
+        str(path.relative_to(book.site))
+        for path in book.site.rglob("*.html")
+        if "_static" not in path.parts and path.name not in skipped
+    )
+
+
+@pytest.fixture(scope="module")
+def site(book, serve) -> str:
+    return serve(book.site)
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE)])
+def test_every_page_loads_whole_and_alone(browser, book, site, scheme, size):
+    pages = html_pages(book)
+    assert {"index.html", "book/catalogue.html", "book/colophon.html"} <= set(pages)
+    for page in pages:
+        with Visit(browser, site, page, scheme, size) as visit:
+            assert visit.page.evaluate(SPILLS) == [], page
+            assert visit.faults == [], page
+            text = visit.page.inner_text("main")
+            assert not re.search(r"\\(frac|sum|gamma|mu)\b", text), f"raw TeX on {page}"
+            assert "Traceback" not in text and "[object" not in text, page
+
+
+def test_no_serious_barrier_on_any_page(browser, book, site):
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+    for scheme in ("light", "dark"):
+        for page in html_pages(book):
+            with Visit(browser, site, page, scheme) as visit:
+                visit.page.evaluate(axe)
+                found = visit.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+                bad = [
+                    (v["id"], v["nodes"][0]["target"])
+                    for v in found["violations"]
+                    if v["impact"] in ("serious", "critical")
+                ]
+                assert bad == [], f"{page}, {scheme}"
+
+
+def test_math_and_figures_are_drawn(browser, site):
+    with Visit(browser, site, "book/catalogue.html") as visit:
+        visit.page.wait_for_selector("mjx-container svg")
+        assert visit.page.locator("mjx-container[display=true] svg").count() >= 4
+        visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
+        visit.page.wait_for_selector(".js-plotly-plot canvas, .js-plotly-plot svg")
+        assert visit.page.locator("figure svg.az-drawing text").count() > 20
+        for picture in visit.page.locator("main img").all():
+            assert picture.evaluate("i => i.complete && i.naturalWidth > 0")
+            assert picture.get_attribute("alt").strip()
+
+
+def test_captions_are_numbered_and_open_their_papers(browser, site):
+    with Visit(browser, site, "book/catalogue.html") as visit:
+        captions = visit.page.locator("figcaption .caption-number").all_inner_texts()
+        assert any(c.startswith("Figure") for c in captions) and any(c.startswith("Table") for c in captions)
+        mark = visit.page.locator("button.az-mark").first
+        mark.focus()
+        visit.page.keyboard.press("Enter")
+        papers = visit.page.locator("[popover]:popover-open")
+        assert papers.count() == 1
+        text = papers.inner_text()
+        assert re.search(r"[0-9a-f]{12}", text) and "smollm2" in text and "compute.results." in text
+        source = papers.locator("a").first.get_attribute("href")
+        visit.page.goto(visit.page.url.rsplit("/", 1)[0] + "/" + source, wait_until="networkidle")
+        assert "def " in visit.page.inner_text("main")
+        assert visit.faults == []
+
+
+def test_search_finds_a_word_offline(browser, site):
+    with Visit(browser, site, "search.html?q=centroid") as visit:
+        visit.page.wait_for_selector("#search-results li a")
+        assert "catalogue" in visit.page.inner_text("#search-results").lower()
+        assert visit.faults == []
+    with Visit(browser, site, "index.html") as visit:
+        assert visit.page.locator("form.bd-search:visible, input[type=search]:visible").count() <= 1
+
+
+def test_the_dark_mode_is_dark(browser, site):
+    light, dark = "light", "dark"
+    grounds = {}
+    for scheme in (light, dark):
+        with Visit(browser, site, "book/catalogue.html", scheme) as visit:
+            colour = visit.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+            grounds[scheme] = sum(map(int, re.findall(r"\d+", colour)[:3]))
+            ink = visit.page.evaluate("() => getComputedStyle(document.querySelector('svg.az-drawing text')).fill")
+            grounds[scheme + " ink"] = sum(map(int, re.findall(r"\d+", ink)[:3]))
+    assert grounds[light] > 700 and grounds[dark] < 200
+    assert grounds["light ink"] < 350 and grounds["dark ink"] > 400
+
+
+def test_executed_notebooks_can_be_taken_along(book):
+    for page in ("index", "book/catalogue"):
+        links = re.findall(r'href="([^"]+\.ipynb)"', (book.site / f"{page}.html").read_text("utf-8"))
+        assert links, page
+        notebook = json.loads((book.site / page).parent.joinpath(links[0]).resolve().read_text("utf-8"))
+        assert any(cell.get("outputs") for cell in notebook["cells"])
+
+
+def test_vendored_scripts_are_loaded_only_where_they_are_used(book):
+    pages = {name: (book.site / name).read_text("utf-8") for name in html_pages(book)}
+    plotly = {name for name, text in pages.items() if re.search(r"<script[^>]*plotly", text)}
+    assert plotly == {"book/catalogue.html"}
+    mathjax = {name for name, text in pages.items() if re.search(r"<script[^>]*tex-svg", text)}
+    assert "book/catalogue.html" in mathjax and "book/conventions.html" in mathjax
+    assert "book/bibliography.html" not in mathjax
+
+
+def test_a_hostile_vocabulary_is_shown_and_harms_nothing(browser, serve, tmp_path, hostile_model):
+    made = Book(tmp_path / "book", str(hostile_model))
+    made.build("-n", "-W", "--keep-going")
+    address = serve(made.site)
+    for page in ("index.html", "book/catalogue.html"):
+        for size in (DESK, PHONE):
+            with Visit(browser, address, page, size=size) as visit:
+                assert visit.page.evaluate("() => window.pwned") is None
+                assert visit.page.evaluate(SPILLS) == []
+                assert visit.faults == []
+                assert visit.page.locator("main [onerror], main [onload], main [onmouseover]").count() == 0
+    with Visit(browser, address, "book/catalogue.html") as visit:
+        tokens = " ".join(visit.page.locator("table td").all_inner_texts())
+        shown = [piece for piece in ("<script>", "</title>", "**bold**", "$\\frac", "⟨") if piece in tokens]
+        assert len(shown) >= 3, tokens
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\ufeff]", tokens)

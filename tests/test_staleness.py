@@ -1,0 +1,74 @@
+"""A plain `jupyter-book build .` runs exactly the chapters whose code, data or model changed."""
+
+import re
+
+import pytest
+from conftest import Book
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory, planted_model) -> Book:
+    made = Book(tmp_path_factory.mktemp("stale"), str(planted_model))
+    made.build()
+    return made
+
+
+def changed(printed: str) -> tuple[int, int, int]:
+    found = re.search(r"(\d+) added, (\d+) changed, (\d+) removed", printed)
+    assert found, printed
+    return tuple(map(int, found.groups()))
+
+
+def executed(printed: str) -> set[str]:
+    """The pages whose cells ran, as the build names them."""
+    return set(re.findall(r"(\S+): Executing notebook", re.sub(r"\x1b\[[0-9;]*m", "", printed)))
+
+
+def names(pages: set[str]) -> set[str]:
+    return {re.sub(r"\.md$", "", page.rsplit("/", 1)[-1]) for page in pages}
+
+
+def test_nothing_edited_nothing_done(book):
+    assert changed(book.build()) == (0, 0, 0)
+
+
+def test_a_comment_a_docstring_and_a_blank_line_run_nothing(book):
+    book.edit("compute/catalog.py", "def centroid(", "# the middle of it all\n\n\ndef centroid(")
+    book.edit("compute/catalog.py", '"""The mean row mu of gamma.', '"""The average row mu of gamma.')
+    assert changed(book.build()) == (0, 0, 0)
+
+
+def test_a_callee_s_constant_runs_the_chapters_that_reach_it(book):
+    # the seed and the number of pairs are reached by the catalogue's cosines, and not by the story
+    book.edit("compute/results.py", "PAIRS = 1_000_000", "PAIRS = 900_000")
+    printed = book.build()
+    assert names(executed(printed)) == {"catalogue", "colophon"}
+    assert "900,000" in (book.site / "book/catalogue.html").read_text("utf-8")
+    assert changed(book.build()) == (0, 0, 0)
+
+
+def test_a_function_deep_below_runs_every_chapter_that_reaches_it(book):
+    book.edit("compute/smoke.py", "splitmix64", "splitmix 64")  # a comment
+    assert changed(book.build()) == (0, 0, 0)
+    book.edit("compute/figures.py", 'MEASURED, CONTROL, ACCENT = "steelblue"', 'MEASURED, CONTROL, ACCENT = "teal"')
+    assert names(executed(book.build())) == {"index", "catalogue", "colophon"}
+
+
+def test_prose_alone_rebuilds_its_page(book):
+    book.edit("book/glossary.md", "one row, one object.", "one row, one object, one name.")
+    printed = book.build()
+    assert changed(printed)[1] >= 1
+    assert "one name." in (book.site / "book/glossary.html").read_text("utf-8")
+
+
+def test_a_failing_cell_fails_the_build_and_a_stray_notebook_does_not_run(tmp_path, planted_model):
+    made = Book(tmp_path / "book", str(planted_model))
+    (made.folder / "stray.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    stray = made.folder / ".venv" / "lib" / "stray.md"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("# Stray\n")
+    made.edit("book/catalogue.md", "model = results.model()", "model = results.model('nowhere')")
+    printed = made.build(code=None)
+    assert "nowhere" in printed
+    assert made.build(code=1)
+    assert not list(made.site.rglob("*stray*"))
