@@ -125,8 +125,8 @@ def _local(name: str) -> Located | None:
     cut, mark, tensor = name.partition("#")
     for place, wanted in ((name, None), (cut, tensor if mark else None)):
         for start in (Path.cwd(), paths.root()) if place else ():
-            path = start / Path(place).expanduser()
-            if path.exists():
+            path = start / os.path.expanduser(place)
+            if os.path.exists(path):  # unlike Path.exists, False for a name that no disk could hold
                 if wanted == "":
                     raise ValueError(f"{name!r} ends where the name of a tensor should follow the #")
                 label = path.resolve().name + (f"#{wanted}" if wanted else "")

