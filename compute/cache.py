@@ -1,8 +1,9 @@
 """Results that are computed once and kept, with their origin, until the code that they come from changes.
 
-Each entry lies in `<folder>/<function>/<key>/` (see `compute.store`); beside the functions lie `writing/` (entries on
-their way), `workspace/` (files of functions that are running, or were killed), `damaged/` and `locks/`. Two layers: the
-cache, and under it the committed results, read only; AZIMUTH_FRESH=1 ignores the second.
+Each entry lies in `<folder>/<function>/<key>/` (see `compute.store`); beside the functions lie `writing/`
+(entries on their way), `workspace/` (files of functions that are running, or were killed), `damaged/` and
+`locks/`. Two layers: the cache, and under it the committed results, read only; AZIMUTH_FRESH=1 ignores the
+second.
 """
 
 import functools
@@ -48,6 +49,15 @@ class Result(dict):
     provenance: Provenance
 
 
+def opened(entry: Path, layer: str) -> Result:
+    """The result in an entry, every byte of it verified. Raises ValueError that says what is damaged."""
+    record, value = store.read(entry)
+    result = Result(value)
+    recorded = {name: record[name] for name in Provenance.__dataclass_fields__ if name != "layer"}
+    result.provenance = Provenance(layer=layer, **recorded)
+    return result
+
+
 _registry: dict[str, Callable[..., Result]] = {}
 
 
@@ -56,30 +66,27 @@ def registry() -> dict[str, Callable[..., Result]]:
     return dict(_registry)
 
 
-def cached(
-    function: Callable[..., dict] | None = None, *, workspace: bool = False, probe: Callable | None = None
-):
+def cached(function: Callable[..., dict] | None = None, *, workspace: bool = False, probe: Callable | None = None):
     """Makes a function keep its results; `.call(...)` names a result without computing it.
 
-    The function returns a dict of arrays, scalars, texts, and lists and dicts of those, and gets what the key says:
-    numpy scalars as Python scalars. With workspace=True it also gets a folder by that name that survives a kill, and
-    may return Paths of files in it. `probe`, called with the same arguments and `shipped`, the committed Result,
-    repeats enough of a long run to tell whether it would come out bit-identical; see `bless`.
-    Raises TypeError at once for a function that is not at the top of an imported module.
+    The function returns a dict of arrays, scalars, texts, and lists and dicts of those, and gets what the
+    key says: numpy scalars as Python scalars. With workspace=True it also gets a folder by that name that
+    survives a kill, and may return Paths of files in it. `probe`, called with the same arguments and
+    `shipped`, the committed Result, repeats enough of a long run to tell whether it would come out
+    bit-identical; see `bless`. Raises TypeError at once for a function that is not at the top of an
+    imported module.
     """
     if function is None:
         return functools.partial(cached, workspace=workspace, probe=probe)
     if function.__module__ == "__main__" or function.__qualname__ != function.__name__:
         raise TypeError(
-            f"{function.__module__}.{function.__qualname__} cannot be cached: its code is followed through source files, "
-            "so it has to stand at the top of a module that is imported, not in a notebook, a script or a function"
+            f"{function.__module__}.{function.__qualname__} cannot be cached: its code is followed through source "
+            "files, so it has to stand at the top of a module that is imported, not in a notebook or a function"
         )
     signature = inspect.signature(function)
     if workspace != ("workspace" in signature.parameters):
         raise TypeError(f"{function.__qualname__}: workspace=True and a parameter 'workspace' go together")
-    signature = signature.replace(
-        parameters=[p for p in signature.parameters.values() if p.name != "workspace"]
-    )
+    signature = signature.replace(parameters=[p for p in signature.parameters.values() if p.name != "workspace"])
     target = _Target(f"{function.__module__}.{function.__name__}", function, signature, workspace, probe)
     origin.remember(function.__module__)
 
@@ -106,7 +113,8 @@ class _Target:
 
 @dataclass(frozen=True)
 class Call:
-    """A result by name, computed or not: a function with its arguments, and the key that follows from both."""
+    """A result by name, computed or not: a function with its arguments, and the key that follows from
+    both."""
 
     function: str
     arguments: dict[str, object]  # as a person reads them
@@ -119,7 +127,8 @@ class Call:
     bound: inspect.BoundArguments = field(repr=False)
 
     def run(self) -> Result:
-        """The result: read where it is kept, else computed, kept and read back; one process computes, others wait."""
+        """The result: read where it is kept, else computed, kept and read back; one process computes,
+        others wait."""
         found = self.read()
         if found is None:
             with entries.lock(self.function, self.key):
@@ -128,27 +137,21 @@ class Call:
                     self._compute()
                     found = self.read()
         if found is None:
-            raise OSError(
-                f"{self.function} was written to {self.entry()}, but cannot be read back: check that disk"
-            )
+            raise OSError(f"{self.function} was written to {self.entry()}, but cannot be read back: check that disk")
         return found
 
     def read(self, mend: bool = False) -> Result | None:
-        """The kept result of the first layer that has it, or None; under the lock, damage is put aside and named."""
+        """The kept result of the first layer that has it, or None; under the lock, damage is put aside and
+        named."""
         for layer, folder in entries.layers():
             entry = folder / self.function / self.key
-            if not entry.is_dir():
-                continue
             try:
-                record, value = store.read(entry)
+                if entry.is_dir():
+                    return opened(entry, layer)
             except ValueError as damage:
                 if not mend:
                     return None
                 self._mend(entry, layer, str(damage))
-                continue
-            result = Result(value)
-            result.provenance = Provenance(layer=layer, **{name: record[name] for name in _RECORDED})
-            return result
         return None
 
     def entry(self, layer: str = "cache") -> Path:
@@ -156,44 +159,45 @@ class Call:
         return dict(entries.all_layers())[layer] / self.function / self.key
 
     def state(self) -> str:
-        """'fresh' (in the cache), 'shipped' (committed), 'stale' (kept from other code only), or 'missing'."""
+        """'fresh' (in the cache), 'shipped' (committed), 'stale' (kept, but from other code), or 'missing'."""
         for layer, folder in entries.layers():
             if (folder / self.function / self.key / store.SUMS).is_file():
                 return "fresh" if layer == "cache" else "shipped"
-        return (
-            "stale"
-            if any(record["inputs"] == self.inputs for _, _, record in entries.kin(self.function))
-            else "missing"
-        )
+        alike = any(record.get("inputs") == self.inputs for _, _, record in entries.kin(self.function))
+        return "stale" if alike else "missing"
 
     def _mend(self, entry: Path, layer: str, damage: str) -> None:
-        where = f"the entry {entry} is damaged: {damage}"
-        if layer == "shipped":
-            warnings.warn(f"{where}. It is ignored and computed again.", DamageWarning, stacklevel=5)
-            return
-        aside = paths.cache_folder() / "damaged" / self.function / f"{self.key}.{time.time_ns()}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(entry, aside)
-        shutil.rmtree(self._workspace(), ignore_errors=True)  # it may share files with the damaged entry
-        warnings.warn(f"{where}. It is put aside as {aside} and computed again.", DamageWarning, stacklevel=5)
+        """Puts a damaged entry aside, or, of the committed layer, ignores it; either way it says so."""
+        done = "It is ignored"
+        if layer == "cache":
+            aside = paths.cache_folder() / "damaged" / self.function / f"{self.key}.{time.time_ns()}"
+            done = f"It is put aside as {aside}"
+            with entries.explained("a damaged entry", aside, store.size(entry)):
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(entry, aside)
+            shutil.rmtree(self.workspace(), ignore_errors=True)  # it may share files with the damaged entry
+        message = f"the entry {entry} is damaged: {damage}. {done}, and the result is computed again"
+        warnings.warn(message, DamageWarning, stacklevel=5)
 
-    def _workspace(self) -> Path:
+    def workspace(self) -> Path:
+        """The folder that is handed to a function with a workspace; it survives a kill."""
         return paths.cache_folder() / "workspace" / self.function / self.key
 
     def _compute(self) -> None:
         origin.check(self.roots, self.code)
         extra = {}
         if self.target.workspace:
-            extra["workspace"] = self._workspace()
-            self._workspace().mkdir(parents=True, exist_ok=True)
+            extra["workspace"] = self.workspace()
+            with entries.explained(f"the workspace of {self.function}", self.workspace(), 0):
+                self.workspace().mkdir(parents=True, exist_ok=True)
+                note = {"format": naming.FORMAT, "roots": list(self.roots), "code": self.code}
+                self.workspace().with_suffix(".json").write_text(json.dumps(note))  # for gc: what it was for
         start = time.perf_counter()
         value = self.target.function(*self.bound.args, **self.bound.kwargs, **extra)
         seconds = time.perf_counter() - start
         origin.remember(self.target.function.__module__)
         if not isinstance(value, dict):
-            raise TypeError(
-                f"{self.function} returned a {type(value).__qualname__}; a cached function returns a dict"
-            )
+            raise TypeError(f"{self.function} returned a {type(value).__qualname__}; a cached function returns a dict")
         parts = store.Parts(value, extra.get("workspace"))
         record = {
             "function": self.function, "key": self.key, "arguments": self.arguments, "seconds": seconds,
@@ -202,10 +206,8 @@ class Call:
         }  # fmt: skip
         entries.place(self.entry(), lambda folder: store.write(folder, record, parts), parts.size())
         if extra:
-            shutil.rmtree(self._workspace())
-
-
-_RECORDED = [name for name in Provenance.__dataclass_fields__ if name != "layer"]
+            shutil.rmtree(self.workspace())
+            self.workspace().with_suffix(".json").unlink(missing_ok=True)
 
 
 def _name(target: _Target, bound: inspect.BoundArguments) -> Call:
@@ -213,20 +215,18 @@ def _name(target: _Target, bound: inspect.BoundArguments) -> Call:
     bound.apply_defaults()
     for name, value in bound.arguments.items():
         bound.arguments[name] = naming.plain(value)
-    inputs = {
-        name: naming.canonical(value, f"{target.name}: {name}") for name, value in bound.arguments.items()
-    }
+    inputs = {name: naming.canonical(value, f"{target.name}: {name}") for name, value in bound.arguments.items()}
     objects = [found for value in bound.arguments.values() for found in naming.objects(value)]
     package = target.name.partition(".")[0]
     classes = {f"{type(one).__module__}.{type(one).__qualname__}" for one in objects}
     roots = (target.name, *sorted(name for name in classes if name.partition(".")[0] == package))
-    code = reach.reach_in(origin.on_disk(target.function.__module__), roots)
+    code = reach.reach_in(origin.on_disk(target.name), roots)
     labels = dict.fromkeys(str(one.label) for one in objects if hasattr(one, "label"))
     return Call(
         function=target.name,
         arguments={name: naming.display(value) for name, value in bound.arguments.items()},
         key=naming.key(target.name, reach.combined(code), inputs),
-        inputs=json.loads(naming.text(inputs)),
+        inputs=inputs,
         code=code,
         roots=roots,
         model=", ".join(labels) or None,

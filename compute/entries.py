@@ -3,10 +3,10 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from compute import paths, store
 from compute.integrity import flush_folder
@@ -22,24 +22,40 @@ def layers() -> list[tuple[str, Path]]:
     return all_layers()[: 1 if os.environ.get("AZIMUTH_FRESH", "0") not in ("", "0") else 2]
 
 
-def kin(function: str) -> Iterator[tuple[str, Path, dict]]:
+def every(folder: Path) -> Iterator[Path]:
+    """The folders of all entries of a layer, whatever state they are in."""
+    for function in sorted(folder.glob("[!.]*.*/")):
+        yield from sorted(entry for entry in function.iterdir() if entry.is_dir())
+
+
+def kin(function: str, fresh: bool = True) -> Iterator[tuple[str, Path, dict]]:
     """(layer, folder, record) of every entry of a function, whatever its key; records are not verified."""
-    for layer, folder in layers():
+    for layer, folder in layers() if fresh else all_layers():
         for entry in sorted((folder / function).glob("?" * 64)):
-            if (record := store.glance(entry)).get("key") == entry.name:
+            if (record := store.glance(entry / store.RECORD)).get("key") == entry.name:
                 yield layer, entry, record
 
 
-def lock(function: str, key: str, **settings) -> FileLock:
-    """The lock of one key, held by the process that writes its entry; the system frees it when that process dies."""
+@contextmanager
+def lock(function: str, key: str, wait: bool = True) -> Iterator[bool]:
+    """Holds the lock of one key, which the writer of its entry holds; yields whether it is held.
+
+    The system frees it when its holder dies. The empty file stays: to unlink it would split those who wait.
+    """
     path = paths.cache_folder() / "locks" / function / f"{key}.lock"
-    with explained(f"the lock of {function}", path.parent, 0):
+    held = FileLock(path)
+    with explained(f"the lock of {function}", path, 0):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path, **settings)
+        with suppress(Timeout):
+            held.acquire(blocking=wait)
+    try:
+        yield held.is_locked
+    finally:
+        held.release()
 
 
 def place(entry: Path, fill: Callable[[Path], None], size: int) -> None:
-    """Makes an entry appear whole or not at all: filled and flushed elsewhere on the disk, then renamed, once.
+    """Makes an entry appear whole or not at all: filled and flushed elsewhere on the disk, then renamed.
 
     The caller holds the key's lock. Raises OSError, with nothing left behind, where the disk is full.
     """
@@ -63,6 +79,6 @@ def explained(what: str, where: Path, size: int) -> Iterator[None]:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{what} could not be written to {where} ({size:,} bytes): {error.strerror}. Nothing that was kept before is "
-            "lost. Make room (`python -m compute gc` lists what can go) or set AZIMUTH_CACHE to a folder with room",
+            f"{what} could not be written to {where} ({size:,} bytes): {error.strerror}. What was kept before "
+            "stands. Make room (`python -m compute gc` lists what can go), or point AZIMUTH_CACHE at another disk",
         ) from error

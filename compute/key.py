@@ -1,8 +1,9 @@
 """What names a result: a function, the code that it reaches, its arguments, the contents of its inputs.
 
-The key is the SHA-256 of canonical JSON: sorted, ASCII, without spaces, and tagged where JSON alone would let two
-values meet. 1, 1.0, True and "1" are four arguments, 0.0 and -0.0 two; a tuple is no list, and the order of a dict
-counts, since a function may walk it. Package versions, machine and threads are recorded beside a result, not here.
+The key is the SHA-256 of canonical JSON: sorted, ASCII, without spaces, and tagged where JSON alone would
+let two values meet. 1, 1.0, True and "1" are four arguments, 0.0 and -0.0 two; a tuple is no list, and the
+order of a dict counts, since a function may walk it. Package versions, machine and threads are recorded
+beside a result, not here.
 """
 
 import hashlib
@@ -15,13 +16,12 @@ import numpy as np
 from compute.integrity import sha256_of
 
 FORMAT = 1  # of keys and entries; raise it when an edit of the cache itself changes what it keeps
-KINDS = (
-    "None, bool, int, float, str, lists, tuples and str-keyed dicts of those, input files as Path, objects"
-)
+KINDS = "None, bool, int, float, str, lists, tuples and str-keyed dicts of those, input files as Path, objects"
 
 
 def plain(value: object) -> object:
-    """The argument as the function gets it: numpy scalars as the Python scalars that stand for them in the key."""
+    """The argument as the function gets it: numpy scalars as the Python scalars that stand for them in the
+    key."""
     if isinstance(value, np.generic) and type(number := value.item()) in (bool, int, float, str):
         return number
     if type(value) in (list, tuple):
@@ -34,8 +34,8 @@ def plain(value: object) -> object:
 def canonical(value: object, where: str) -> object:
     """An argument as JSON that no other argument shares; `where` is its name in errors.
 
-    Paths count by content, objects by their attribute `fingerprint`. Raises TypeError for anything else, OSError for
-    a file that cannot be read.
+    Paths count by content, objects by their attribute `fingerprint`. Raises TypeError for anything else,
+    OSError for a file that cannot be read.
     """
     if value is None or type(value) in (bool, int, str):
         return value
@@ -47,15 +47,11 @@ def canonical(value: object, where: str) -> object:
     if type(value) is dict:
         for name in value:
             if type(name) is not str:
-                raise TypeError(
-                    f"{where} has the key {name!r}; a cached function takes dicts with str keys only"
-                )
+                raise TypeError(f"{where} has the key {name!r}; a cached function takes dicts with str keys only")
         return {"dict": [[name, canonical(item, f"{where}[{name!r}]")] for name, item in value.items()]}
     if isinstance(value, Path):
         if not value.is_file():
-            raise FileNotFoundError(
-                f"{where} is {value}, and there is no such file; it is needed for its content"
-            )
+            raise FileNotFoundError(f"{where} is {value}, and there is no such file; it is needed for its content")
         return {"file": sha256_of(value)}
     if isinstance(found := getattr(value, "fingerprint", None), str) and found:
         return {"fingerprint": found}
@@ -93,6 +89,7 @@ def text(tree: object) -> str:
 
 
 def key(function: str, code: str, arguments: dict[str, object]) -> str:
-    """The key of a result: qualified name, one digest of all code, {argument name: canonical form}; 64 hex digits."""
+    """The key of a result: qualified name, one digest of all code, {argument name: canonical form}; 64 hex
+    digits."""
     named = {"format": FORMAT, "function": function, "code": code, "arguments": arguments}
     return hashlib.sha256(text(named).encode()).hexdigest()

@@ -15,11 +15,22 @@ PACKAGES = ("numpy", "scipy", "ml_dtypes", "h5py", "safetensors", "tokenizers", 
 _loaded: dict[str, tuple[object, str]] = {}  # module: (its spec, new with every reload; its source then)
 
 
-def on_disk(module_name: str) -> dict[str, str]:
-    """The sources, as they are now, of the package that a module belongs to."""
-    file = Path(sys.modules[module_name].__file__).resolve()
-    depth = module_name.count(".") + (file.name == "__init__.py")
-    return reach.sources(module_name.partition(".")[0], file.parents[depth])
+def on_disk(qualified_name: str) -> dict[str, str]:
+    """The sources, as they are now, of the package that a name belongs to; LookupError if it is not imported."""
+    package = qualified_name.partition(".")[0]
+    if package not in sys.modules:
+        raise LookupError(f"the package {package!r} of {qualified_name} is not imported")
+    module = sys.modules[package]
+    folder = Path(next(iter(module.__path__)) if hasattr(module, "__path__") else module.__file__).parent
+    return reach.sources(package, folder)
+
+
+def is_current(record: Mapping[str, object]) -> bool:
+    """Whether a recorded result could be named by today's code: nothing that it reached has changed."""
+    try:
+        return reach.reach_in(on_disk(record["roots"][0]), record["roots"]) == record["code"]
+    except (LookupError, TypeError):  # the function is gone, or the record is none
+        return False
 
 
 def remember(module_name: str) -> None:
@@ -32,8 +43,9 @@ def remember(module_name: str) -> None:
 
 
 def check(roots: Sequence[str], code: Mapping[str, str]) -> None:
-    """Raises RuntimeError where the code that is on disk, and names the result, is not the code that would run."""
-    texts = on_disk(roots[0].rpartition(".")[0])
+    """Raises RuntimeError where the code that is on disk, and names the result, is not the code that would
+    run."""
+    texts = on_disk(roots[0])
     for name in texts:
         module = name.removesuffix(".__init__")
         if module in _loaded:

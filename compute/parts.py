@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from compute import safetensors_file
+from compute.integrity import sha256_of
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -23,10 +24,12 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Parts:
-    """A value taken apart: `tree` for JSON, `arrays` by JSON pointer, `files` by the name that they get in files/.
+    """A value taken apart: `tree` for JSON, `arrays` by JSON pointer, `files` by the name that they get in
+    files/.
 
-    Tuples become lists, numpy scalars Python scalars. Raises TypeError, with the place in the value, for what cannot be
-    kept: complex, object and text arrays, subclasses of arrays, dicts with keys that are no str, files outside `workspace`.
+    Tuples become lists, numpy scalars Python scalars. Raises TypeError, with the place in the value, for
+    what cannot be kept: complex, object and text arrays, subclasses of arrays, dicts with keys that are no
+    str, files outside `workspace`.
     """
 
     def __init__(self, value: Mapping[str, object], workspace: Path | None):
@@ -37,9 +40,7 @@ class Parts:
 
     def size(self) -> int:
         """Bytes of the arrays and files, which are nearly all of it."""
-        return sum(array.nbytes for array in self.arrays.values()) + sum(
-            f.stat().st_size for f in self.files.values()
-        )
+        return sum(array.nbytes for array in self.arrays.values()) + sum(f.stat().st_size for f in self.files.values())
 
     def _take(self, value: object, pointer: str) -> object:
         if isinstance(value, np.generic) and type(number := value.item()) in (bool, int, float, str):
@@ -64,9 +65,7 @@ class Parts:
     def _take_dict(self, value: Mapping[str, object], pointer: str) -> dict:
         for name in value:
             if type(name) is not str:
-                raise TypeError(
-                    f"the value at {pointer or '/'} has the key {name!r}; the cache keeps str keys only"
-                )
+                raise TypeError(f"the value at {pointer or '/'} has the key {name!r}; the cache keeps str keys only")
         escaped = {name: name.replace("~", "~0").replace("/", "~1") for name in value}
         tree = {name: self._take(item, f"{pointer}/{escaped[name]}") for name, item in value.items()}
         return {"$dict": tree} if len(tree) == 1 and next(iter(tree)).startswith("$") else tree
@@ -88,14 +87,53 @@ class Parts:
             )
         real = path.resolve()
         if not real.is_relative_to(self._workspace) or not real.is_file():
-            raise ValueError(
-                f"the file at {pointer}, {path}, is not a file inside the workspace {self._workspace}"
-            )
+            raise ValueError(f"the file at {pointer}, {path}, is not a file inside the workspace {self._workspace}")
         name = real.relative_to(self._workspace).as_posix()
         if not name.isprintable():
             raise ValueError(f"the file at {pointer} has a name that cannot be printed: {name!r}")
         self.files[name] = real
         return {"$file": name}
+
+
+def difference(one: Parts, other: Parts) -> str | None:
+    """The first place where two values differ, bit for bit, in words; None if they are the same."""
+    mine, others = _leaves(one), _leaves(other)
+    for place in [*mine, *(place for place in others if place not in mine)]:
+        if place not in mine or place not in others:
+            return f"only one of them has a value at {place or '/'}"
+        if mine[place] != others[place]:
+            return f"they differ at {place or '/'}{_example(one.arrays.get(place), other.arrays.get(place))}"
+    return None
+
+
+def _leaves(parts: Parts) -> dict[str, object]:
+    """{pointer: what stands there, comparable bit for bit}."""
+    found: dict[str, object] = {}
+
+    def walk(tree: object, pointer: str) -> None:
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+        found[pointer] = json.dumps([*tree] if isinstance(tree, dict) else len(tree) if items else tree)
+        for name, item in items:
+            walk(item, f"{pointer}/{name}")
+
+    walk(parts.tree, "")
+    for pointer, array in parts.arrays.items():
+        found[pointer] = (array.dtype, array.shape, array.tobytes())
+    for name, path in parts.files.items():
+        found[f"files/{name}"] = sha256_of(path)
+    return found
+
+
+def _example(one: np.ndarray | None, other: np.ndarray | None) -> str:
+    """The first element in which two arrays differ, in words."""
+    if one is None or other is None:
+        return ""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return f": {one.dtype} {one.shape} against {other.dtype} {other.shape}"
+    bits = [np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}") for array in (one, other)]
+    at = int(np.flatnonzero(bits[0] != bits[1])[0])
+    index = tuple(int(i) for i in np.unravel_index(at, one.shape))
+    return f": element {index} is {one.reshape(-1)[at]} against {other.reshape(-1)[at]}"
 
 
 def put_together(tree: object, arrays: Mapping[str, np.ndarray], files: Path) -> object:

@@ -1,4 +1,5 @@
-"""Where things lie on disk: the one place that knows the project's folders and the variables that move them."""
+"""Where things lie on disk: the one place that knows the project's folders and the variables that move
+them."""
 
 import os
 from pathlib import Path

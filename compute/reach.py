@@ -1,18 +1,22 @@
-"""The code that a name really reaches, function by function, read from the source files without importing them.
+"""The code that a name really reaches, function by function, read from the sources without importing them.
 
-A *definition* is a top-level name of a module of the package: function, class or constant. From the syntax tree of a
-definition every name is followed to the definitions it may mean: through imports of each form (also inside functions),
-re-exports, attribute chains, decorators, defaults, annotations, base classes. Where scoping could hide a name, both
-meanings count: reach may be too wide, never too narrow. What cannot be followed counts whole:
+A *definition* is a top-level name of a module of the package: function, class or constant. From the syntax
+tree of a definition every name is followed to the definitions it may mean: through imports of each form
+(also inside functions), re-exports, attribute chains, decorators, defaults, annotations, base classes.
+Where scoping could hide a name, both meanings count: reach may be too wide, never too narrow. What cannot
+be followed counts whole:
 
-- a module used as a value (`getattr(lattice, name)`), an attribute it does not visibly have, `import *`: that module;
-- `globals()`, `vars()`, `eval`, `exec`: the module they stand in; `import_module`, `__import__`, `sys.modules`: the package;
-- statements that run on import without binding a name (`np.seterr(...)`, a definition handed to a decorator of ours):
-  they count for all of their module and for all that imports it.
+- a module used as a value (`getattr(lattice, name)`), an attribute it does not visibly have, `import *`:
+  that module;
+- `globals()`, `vars()`, `eval`, `exec`: the module they stand in; `import_module`, `__import__`,
+  `sys.modules`: the package;
+- statements that run on import without binding a name (`np.seterr(...)`, a definition handed to a decorator
+  of ours): they count for all of their module and for all that imports it.
 
-Not seen: state that other modules change behind a definition's back (the house has no such globals), and compiled code.
-Docstrings, comments and layout do not count, nor `if __name__ == "__main__"`, nor the cache's own machinery below:
-otherwise every edit there would recompute everything. `compute.key.FORMAT` stands for it in each key.
+Not seen: state that other modules change behind a definition's back (the house has no such globals), and
+compiled code. Docstrings, comments and layout do not count, nor `if __name__ == "__main__"`, nor the
+cache's own machinery below: otherwise every edit there would recompute everything. `compute.key.FORMAT`
+stands for it in each key.
 """
 
 import hashlib
@@ -21,29 +25,23 @@ from functools import lru_cache
 from pathlib import Path
 
 from compute import paths
-from compute.syntax import Chain, Mentions, Module, Target, dump
+from compute.mentions import Mentions
+from compute.syntax import Chain, Module, Target, dump
 
-MACHINERY = frozenset(
-    f"compute.{name}"
-    for name in ("cache", "entries", "key", "origin", "parts", "paths", "reach", "store", "syntax")
-)
+_MACHINERY = "cache entries fingerprints key mentions origin parts paths reach store syntax"
+MACHINERY = frozenset(f"compute.{name}" for name in _MACHINERY.split())
 IN_OWN_MODULE = frozenset({"globals", "vars", "eval", "exec", "__globals__"})
-IN_PACKAGE = (
-    "importlib.import_module",
-    "importlib.reload",
-    "importlib.util",
-    "sys.modules",
-    "runpy.",
-    "pkgutil.",
-)
+IN_PACKAGE = tuple("importlib.import_module importlib.reload importlib.util. sys.modules. runpy. pkgutil.".split())
 
 
 def reach(qualified_name: str, root: Path | None = None) -> dict[str, str]:
-    """{qualified name: SHA-256 of its syntax} of every definition reached from one name, itself included, sorted.
+    """{qualified name: SHA-256 of its syntax} of every definition reached from one name, itself included,
+    sorted.
 
-    The name is a definition (`compute.results.norms`) or a module (all of it); root is the folder that holds the
-    package. `module.*` stands for a whole module, `module.<import>` for what runs when it is imported.
-    Raises LookupError where there is no such module or no such name in it, SyntaxError where a source cannot be parsed.
+    The name is a definition (`compute.results.norms`) or a module (all of it); root is the folder that
+    holds the package. `module.*` stands for a whole module, `module.<import>` for what runs when it is
+    imported. Raises LookupError where there is no such module or no such name in it, SyntaxError where a
+    source cannot be parsed.
     """
     return reach_in(sources(qualified_name.partition(".")[0], root or paths.root()), [qualified_name])
 
@@ -62,10 +60,11 @@ def combined(code: Mapping[str, str]) -> str:
 
 
 def sources(package: str, root: Path) -> dict[str, str]:
-    """{module name: source text} of the package's files; packages end in `.__init__`. Raises LookupError if there are none.
+    """{module name: source text} of the package's files; packages end in `.__init__`. Raises LookupError if
+    there are none.
 
-    The texts themselves, not their dates, are what the parsed package is remembered by: an edit of the same length
-    within one tick of the clock is an edit.
+    The texts themselves, not their dates, are what the parsed package is remembered by: an edit of the same
+    length within one tick of the clock is an edit.
     """
     files = sorted((root / package).rglob("*.py")) or [root / f"{package}.py"]
     if not files[0].is_file():
@@ -88,7 +87,8 @@ def _package(texts: tuple[tuple[str, str], ...]) -> "_Package":
 class _Package:
     """One state of a package's sources, with everything learnt about it so far.
 
-    Inside, a place is 'module:name' for a definition, 'module:*' for a whole module, 'module:<import>' for its effects.
+    Inside, a place is 'module:name' for a definition, 'module:*' for a whole module, 'module:<import>' for
+    its effects.
     """
 
     def __init__(self, texts: dict[str, str]):
@@ -132,24 +132,25 @@ class _Package:
         edges = {place for place in meant if ":" in place}
         if mentions.words & IN_OWN_MODULE:
             edges.add(f"{module_name}:*")
-        if "__import__" in mentions.words or any(f"{target}.".startswith(IN_PACKAGE) for target in meant):
+        if "__import__" in mentions.words or any(target.startswith(IN_PACKAGE) for target in meant):
             edges |= {f"{other}:*" for other in self._texts if other not in MACHINERY}
         edges |= self._effects(mentions.imports | {module_name})
         if name == "<import>":
             edges |= self._effects(module.imports | {module_name.rpartition(".")[0]})
             edges |= {f"{star}:*" for star in module.stars if star in self._texts}
-            edges |= {
-                f"{module_name}:{decorated}"
-                for decorated, chains in module.decorated.items()
-                if any(":" in place for chain in chains for place in self._meanings(module, chain, {}))
-            }
+            edges |= {f"{module_name}:{handed}" for handed in module.decorated if self._is_taken(module, handed)}
         return (hashlib.sha256("\n".join(lines).encode()).hexdigest() if pieces else ""), frozenset(edges)
+
+    def _is_taken(self, module: Module, name: str) -> bool:
+        """Whether a definition is handed, on import, to a decorator of the package, which may register it."""
+        chains = Mentions(module, module.decorated[name]).chains
+        return any(":" in place for chain in chains for place in self._meanings(module, chain, {}))
 
     def _effects(self, modules: Iterable[str]) -> set[str]:
         return {f"{name}:<import>" for name in modules if name in self._texts and name not in MACHINERY}
 
     def _meanings(self, module: Module, chain: Chain, local: Mapping[str, set[Target]]) -> set[str]:
-        """The places, or dotted names outside the package, that a chain may mean inside a module; none for a local name."""
+        """The places, or dotted names outside the package, that a chain may mean in a module; none if local."""
         head, *rest = chain
         found = {f"{module.name}:{head}"} if head in module.bindings else set()
         for target, attribute in module.aliases.get(head, set()) | local.get(head, set()):
@@ -157,7 +158,7 @@ class _Package:
         return found
 
     def _follow(self, module_name: str, chain: Chain, seen: set[tuple[str, Chain]]) -> set[str]:
-        """The places that a chain of attributes of a module may mean; all of the module where that cannot be told."""
+        """The places that a chain of attributes of a module may mean; all of the module where it is unclear."""
         if module_name not in self._texts or module_name in MACHINERY:
             return {".".join((module_name, *chain))}
         if not chain:

@@ -43,20 +43,28 @@ def write(folder: Path, record: Mapping[str, object], parts: Parts) -> None:
     for name, source in parts.files.items():
         target = folder / FILES / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        _link(
-            source, target
-        )  # not moved: until the entry is there, the workspace is what a rerun resumes from
+        _link(source, target)  # not moved: until the entry is there, the workspace is what a rerun resumes from
         with target.open("rb+") as file:
             os.fsync(file.fileno())
         sums[f"{FILES}/{name}"] = sha256_of(target)
-    seal(folder, sums)
+    _seal(folder, sums)
 
 
-def seal(folder: Path, sums: Mapping[str, str]) -> None:
+def _seal(folder: Path, sums: Mapping[str, str]) -> None:
     """Writes the checksums, last, and flushes every folder of the entry."""
     _put(folder / SUMS, [_listing(sums)])
-    for below, _, _ in os.walk(folder):
-        flush_folder(Path(below))
+    _flush_all(folder)
+
+
+def copy(source: Path, folder: Path) -> None:
+    """Copies an entry into a new folder and flushes it to the disk."""
+    for name in [*_sums(source), SUMS]:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target)
+        with target.open("rb+") as file:
+            os.fsync(file.fileno())
+    _flush_all(folder)
 
 
 def rewrite_record(folder: Path, record: Mapping[str, object]) -> None:
@@ -64,11 +72,12 @@ def rewrite_record(folder: Path, record: Mapping[str, object]) -> None:
     sums = {name: sha for name, sha in _sums(folder).items() if name != RECORD}
     (folder / RECORD).unlink()
     (folder / SUMS).unlink()
-    seal(folder, sums | {RECORD: _put(folder / RECORD, [_readable(record)])})
+    _seal(folder, sums | {RECORD: _put(folder / RECORD, [_readable(record)])})
 
 
 def read(folder: Path) -> tuple[dict, dict]:
-    """The record and the value of an entry, every byte verified; arrays are read-only views of the mapped file.
+    """The record and the value of an entry, every byte verified; arrays are read-only views of the mapped
+    file.
 
     Raises ValueError that says what is damaged.
     """
@@ -80,10 +89,10 @@ def read(folder: Path) -> tuple[dict, dict]:
     return record, put_together(json.loads(held[VALUE]), arrays, folder / FILES)
 
 
-def glance(folder: Path) -> dict:
-    """The record of an entry, unverified, for listings; empty where it cannot be read."""
+def glance(path: Path) -> dict:
+    """A record, unverified, for listings; empty where it cannot be read."""
     try:
-        record = json.loads((folder / RECORD).read_bytes())
+        record = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -92,6 +101,11 @@ def glance(folder: Path) -> dict:
 def size(folder: Path) -> int:
     """Bytes of all files below a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _flush_all(folder: Path) -> None:
+    for below, _, _ in os.walk(folder):
+        flush_folder(Path(below))
 
 
 def _put(path: Path, chunks: Iterable[bytes | memoryview]) -> str:
@@ -129,7 +143,8 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _verified(folder: Path) -> dict[str, bytes | mmap.mmap]:
-    """What the entry's own files hold (of files/ only that it is right); ValueError where anything differs."""
+    """What the entry's own files hold (of files/ only that it is right); ValueError where anything
+    differs."""
     try:
         stated, held, found = _sums(folder), {}, {}
         for name in stated:

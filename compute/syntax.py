@@ -1,8 +1,8 @@
-"""One module's source as bindings: which pieces of syntax give each top-level name its meaning, and what they mention."""
+"""One module's source, sorted by what it binds: which pieces of syntax give each top-level name its meaning."""
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 Chain = tuple[str, ...]  # a dotted name as it is written: ('np', 'linalg', 'norm')
 Target = tuple[str, Chain]  # what an import binds: a module, and the attribute taken from it (none or one)
@@ -13,13 +13,13 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class Module:
-    """The top level of one module: without docstrings, without `if __name__ == "__main__"`, sorted by bound name.
+    """The top level of one module, sorted by bound name; no docstrings, no `if __name__ == "__main__"`.
 
-    bindings   {name: every piece of syntax that binds or changes it, in order, with the conditions it stands under}
+    bindings   {name: all syntax that binds or changes it, in order, after the conditions it stands under}
     aliases    {name: the targets that imports give it}
-    effects    statements that do something on import without binding a name
-    decorated  {name: its decorators' chains}, the cache's own decorator taken off
-    imports    the modules that are imported when this one is;  stars: those of them imported by `*`
+    effects    statements that do something on import beyond binding names
+    decorated  {name: its decorators}, the cache's own taken off
+    imports    the modules that are imported with this one;  stars: those of them imported by `*`
     whole      all statements
     """
 
@@ -28,7 +28,7 @@ class Module:
         self.bindings: dict[str, list[ast.AST]] = defaultdict(list)
         self.aliases: dict[str, set[Target]] = defaultdict(set)
         self.effects: list[ast.AST] = []
-        self.decorated: dict[str, set[Chain]] = {}
+        self.decorated: dict[str, list[ast.expr]] = {}
         self.imports: set[str] = set()
         self.stars: set[str] = set()
         self.whole: list[ast.stmt] = _bare(ast.parse(text, filename=name)).body
@@ -36,9 +36,9 @@ class Module:
         for bound, pieces in list(self.bindings.items()):
             if len(pieces) == 1 and isinstance(pieces[0], IMPORTS):
                 del self.bindings[bound]  # a plain import is an alias, nothing more
-        for statement in self.whole:
-            if isinstance(statement, DEFINITIONS) and statement.decorator_list:
-                self._take_off(statement)
+        for node in [node for statement in self.whole for node in own_scope(statement)]:
+            if isinstance(node, DEFINITIONS) and node.decorator_list:
+                self._take_off(node)
 
     def _sort(self, statements: list[ast.stmt], conditions: list[ast.AST]) -> None:
         """Files each statement under the names that it binds."""
@@ -47,18 +47,17 @@ class Module:
                 self._sort(statement.body, [*conditions, statement.test])
                 self._sort(statement.orelse, [*conditions, statement.test, ast.Constant("else")])
                 continue
-            own = list(_own_scope(statement))
+            own = list(own_scope(statement))
             for node in own:
                 if isinstance(node, IMPORTS):
                     for bound, target in self.imported(node):
                         self.aliases[bound].add(target)
-                        self.imports |= {target[0], ".".join((target[0], *target[1]))}
-                    if isinstance(node, ast.Import):
-                        self.imports |= {alias.name for alias in node.names}
-                    elif node.names[0].name == "*":
+                    self.imports |= self.modules_of(node)
+                    if node.names[0].name == "*":
                         self.stars.add(self._absolute(node))
                         self.effects.append(node)
-            for bound in dict.fromkeys(bound for node in own for bound in _bound(node)):
+            own += [node for node in ast.walk(statement) if isinstance(node, ast.Global)]
+            for bound in dict.fromkeys(bound for node in own for bound in bound_by(node)):
                 self.bindings[bound] += [*conditions, statement]
             if any(isinstance(node, ast.Expr) for node in own):
                 self.effects += [*conditions, statement]
@@ -81,84 +80,32 @@ class Module:
             else:
                 yield (top := alias.name.partition(".")[0]), (top, ())
 
+    def modules_of(self, node: ast.Import | ast.ImportFrom) -> set[str]:
+        """The modules that an import may load."""
+        if isinstance(node, ast.Import):
+            return {alias.name for alias in node.names}
+        base = self._absolute(node)
+        return {base} | {f"{base}.{alias.name}" for alias in node.names}
+
     def _take_off(self, statement: ast.stmt) -> None:
         """Removes the cache's decorator, notes the chains of the others."""
         kept = []
         for decorator in statement.decorator_list:
             head, *rest = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or [""]
-            meant = {
-                ".".join((target, *attribute, *rest)) for target, attribute in self.aliases.get(head, ())
-            }
+            meant = {".".join((target, *attribute, *rest)) for target, attribute in self.aliases.get(head, ())}
             if meant != {DECORATOR}:
                 kept.append(decorator)
         statement.decorator_list = kept
-        if chains := Mentions(self, kept).chains:
-            self.decorated[statement.name] = chains
-
-
-class Mentions(ast.NodeVisitor):
-    """What pieces of a module's syntax mention: dotted chains, imports made on the way, and every word."""
-
-    def __init__(self, module: Module, pieces: Iterable[ast.AST]):
-        self._module = module
-        self.chains: set[Chain] = set()
-        self.aliases: dict[str, set[Target]] = defaultdict(set)
-        self.imports: set[str] = set()
-        self.words: set[str] = set()
-        for piece in pieces:
-            self.visit(piece)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        self._add((node.id,))
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        if chain := dotted(node):
-            self._add(tuple(chain))
-        else:
-            self.words.add(node.attr)
-            self.visit(node.value)
-
-    def _add(self, chain: Chain) -> None:
-        self.chains.add(chain)
-        self.words.update(chain)
-
-    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for bound, target in self._module.imported(node):
-            self.aliases[bound].add(target)
-            self.imports |= {target[0], ".".join((target[0], *target[1]))}
-        self.imports |= {alias.name for alias in node.names if isinstance(node, ast.Import)}
-
-    visit_ImportFrom = visit_Import
-
-    def visit_arg(self, node: ast.arg) -> None:
-        self._annotation(node.annotation)
-        self.generic_visit(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self._annotation(node.annotation)
-        self.generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self._annotation(node.returns)
-        self.generic_visit(node)
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def _annotation(self, node: ast.expr | None) -> None:
-        """Reads annotations that are written as strings."""
-        for part in ast.walk(node) if node else ():
-            if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                try:
-                    self.visit(ast.parse(part.value, mode="eval").body)
-                except SyntaxError:
-                    continue  # a Literal["q8 0"], not a type
+        self.decorated[statement.name] = kept
 
 
 def dump(node: object) -> str:
-    """A syntax tree as text that is the same in every version of Python: empty fields and contexts left out."""
+    """A syntax tree as text that is the same in every version of Python: empty fields and contexts left
+    out."""
     if isinstance(node, ast.AST):
-        fields = ((field, value) for field, value in ast.iter_fields(node) if field not in ("ctx", "kind"))
-        return f"{type(node).__name__}({','.join(f'{f}={dump(v)}' for f, v in fields if v is not None and v != [])})"
+        fields = [(name, value) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind")]
+        shown = [f"{name}={dump(value)}" for name, value in fields if value is not None and value != []]
+        return f"{type(node).__name__}({','.join(shown)})"
     if isinstance(node, list):
         return f"[{','.join(map(dump, node))}]"
     return ascii(node)  # not repr: which characters print depends on the version's Unicode tables
@@ -197,15 +144,15 @@ def _is_script_guard(statement: ast.stmt) -> bool:
     return False
 
 
-def _own_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it that runs in the same scope: not the insides of functions, classes, lambdas."""
+def own_scope(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all below it in the same scope: not the insides of functions, classes, lambdas."""
     yield node
     if not isinstance(node, SCOPES):
         for child in ast.iter_child_nodes(node):
-            yield from _own_scope(child)
+            yield from own_scope(child)
 
 
-def _bound(node: ast.AST) -> Iterator[str]:
+def bound_by(node: ast.AST) -> Iterator[str]:
     """The names that one node binds, deletes, or changes in place."""
     match node:
         case ast.Name(name, ast.Store() | ast.Del()) | ast.ExceptHandler(name=str(name)):
@@ -214,11 +161,11 @@ def _bound(node: ast.AST) -> Iterator[str]:
             yield name
         case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
             yield name
+        case ast.Global(names):  # of a function: it may assign them
+            yield from names
         case ast.Import(names) | ast.ImportFrom(names=names):
             yield from (alias.asname or alias.name.partition(".")[0] for alias in names if alias.name != "*")
-        case ast.Attribute(value, ctx=ast.Store() | ast.Del()) | ast.Subscript(
-            value, ctx=ast.Store() | ast.Del()
-        ):
+        case ast.Attribute(value, ctx=ast.Store() | ast.Del()) | ast.Subscript(value, ctx=ast.Store() | ast.Del()):
             while isinstance(value, ast.Attribute | ast.Subscript):
                 value = value.value
             if isinstance(value, ast.Name):

@@ -1,0 +1,132 @@
+"""What the cache holds and why: the state of results, the reason for it, whether each byte is right, what can go."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from compute import entries, origin, paths, store
+from compute.cache import Call
+
+DAY = 86_400  # seconds
+
+
+def status(calls: Iterable[tuple[str, Call]]) -> list[dict]:
+    """One row a result: {name, key, state, seconds, bytes, date}; of a stale one, those of what is kept of it."""
+    return [_row(name, call) for name, call in calls]
+
+
+def _row(name: str, call: Call) -> dict:
+    entry, record = _kept(call)
+    row = {"name": name, "key": call.key, "state": call.state()}
+    row |= {"seconds": record.get("seconds"), "bytes": store.size(entry) if entry else None}
+    return row | {"date": record.get("date")}
+
+
+def why(name: str, call: Call) -> dict:
+    """What a key is made of; where its entry comes from, or what differs from the nearest one that is kept."""
+    told = _row(name, call) | {"function": call.function, "model": call.model, "arguments": call.arguments}
+    told |= {"code": sorted(call.code), "entry": None, "origin": None, "differs": None}
+    entry, record = _kept(call)
+    if told["state"] in ("fresh", "shipped"):
+        told["origin"] = {part: record.get(part) for part in ("versions", "machine", "threads", "blessed")}
+    elif record:
+        told["differs"] = _differences(call, record)
+    return told | {"entry": str(entry) if entry else None}
+
+
+def _kept(call: Call) -> tuple[Path | None, dict]:
+    """The entry of a result, else the newest with the same arguments, else the one with most in common."""
+    found = [(entry, record) for _, entry, record in entries.kin(call.function)]
+    exact = [(entry, record) for entry, record in found if record["key"] == call.key]
+    if exact:
+        return exact[0]
+
+    def nearness(item: tuple[Path, dict]) -> tuple[int, str]:
+        inputs = item[1].get("inputs", {})
+        return sum(inputs.get(name) == value for name, value in call.inputs.items()), str(item[1].get("date"))
+
+    return max(found, key=nearness, default=(None, {}))
+
+
+def _differences(call: Call, record: dict) -> dict:
+    """What changed since an entry was made, by name: code that is other, new or gone, and arguments then and now."""
+    before, now = record.get("code", {}), call.code
+    then, inputs = record.get("arguments", {}), record.get("inputs", {})
+    names = sorted(inputs.keys() | call.inputs.keys())
+    return {
+        "changed": sorted(name for name in now.keys() & before.keys() if now[name] != before[name]),
+        "added": sorted(now.keys() - before.keys()),
+        "removed": sorted(before.keys() - now.keys()),
+        "arguments": [
+            {"name": name, "then": then.get(name), "now": call.arguments.get(name)}
+            for name in names
+            if (name in inputs, inputs.get(name)) != (name in call.inputs, call.inputs.get(name))
+        ],
+    }
+
+
+def verify() -> Iterator[dict]:
+    """Reads every entry of both layers: {layer, function, key, bytes, damage}, where damage is None if it is whole."""
+    for layer, folder in entries.all_layers():
+        for entry in entries.every(folder):
+            damage = None
+            try:
+                store.read(entry)
+            except ValueError as error:
+                damage = str(error)
+            row = {"layer": layer, "function": entry.parent.name, "key": entry.name, "bytes": store.size(entry)}
+            yield row | {"damage": damage}
+
+
+def sweep(delete: bool = False, older_than: float = 0) -> list[dict]:
+    """What can go: entries of other code than today's, damaged ones, abandoned drafts and workspaces.
+
+    Rows of {kind, path, bytes, date, removed}. Nothing goes unless `delete`; with `older_than`, only what is older than
+    so many days. What a living process writes stays (its lock says so), and so does the workspace of a killed run that
+    today's code would resume.
+    """
+    rows = []
+    for kind, path in _leftovers():
+        record = store.glance(path / store.RECORD)
+        seconds = path.stat().st_mtime
+        if date := record.get("date"):
+            seconds = datetime.fromisoformat(date).timestamp()
+        if time.time() - seconds < older_than * DAY:
+            continue
+        date = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+        row = {"kind": kind, "path": str(path), "bytes": store.size(path), "date": date, "removed": False}
+        with entries.lock(path.parent.name, path.name.partition(".")[0], wait=False) as held:
+            if held and path.exists():
+                row["removed"] = delete and _remove(path)
+                rows.append(row)
+    return rows
+
+
+def _leftovers() -> Iterator[tuple[str, Path]]:
+    cache = paths.cache_folder()
+    for entry in entries.every(cache):
+        if not origin.is_current(store.glance(entry / store.RECORD)):
+            yield "other code", entry
+    for path in sorted(cache.glob("damaged/*/*")):
+        yield "damaged", path
+    for path in sorted(cache.glob("writing/*/*")):
+        yield "unfinished", path
+    for path in sorted(cache.glob("workspace/*/*/")):
+        finished = (cache / path.parent.name / path.name).is_dir()
+        if finished or not origin.is_current(store.glance(path.with_suffix(".json"))):
+            yield "workspace", path
+
+
+def _remove(path: Path) -> bool:
+    """Takes a folder out of sight in one rename, then removes it, so that a kill leaves no half of an entry."""
+    doomed = paths.cache_folder() / "writing" / path.parent.name / path.name
+    if path != doomed:
+        doomed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(doomed, ignore_errors=True)
+        os.rename(path, doomed)
+    shutil.rmtree(doomed)
+    path.with_suffix(".json").unlink(missing_ok=True)
+    return True
