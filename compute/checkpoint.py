@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from reprlib import repr as brief
 
 from compute import safetensors_file, strict_json
 
@@ -27,7 +28,7 @@ def is_tied(config: Mapping) -> bool | None:
             config = config[key]
             said = config.get("tie_word_embeddings", said)
     if said is not None and not isinstance(said, bool):
-        raise ValueError(f"tie_word_embeddings is {str(said)[:40]!r} in config.json; it can be true or false")
+        raise ValueError(f"tie_word_embeddings is {brief(said)} in config.json; it can be true or false")
     return said
 
 
@@ -65,7 +66,7 @@ def shard_name(name: object) -> str:
     """Returns the name of a shard; ValueError unless it is a plain name, which cannot leave its folder."""
     plain = isinstance(name, str) and name == PurePosixPath(name).name == PureWindowsPath(name).name
     if not plain or "\0" in name or not name.endswith(".safetensors"):
-        raise ValueError(f"the index names a shard {str(name)[:80]!r}; expected a plain name, *.safetensors")
+        raise ValueError(f"the index names a shard {brief(name)}; expected a plain name, *.safetensors")
     return name
 
 

@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import repr as brief  # of any JSON value, however deep or long
 from typing import NamedTuple
 
 from compute import strict_json
@@ -55,10 +56,10 @@ def parse_header(raw: bytes, file_length: int) -> dict[str, TensorSpec]:
     a hole before it, or leaves the file.
     """
     length = header_length(raw, file_length)
-    if len(raw) < 8 + length:
-        raise ValueError(f"the header is {length:,} bytes long, but only {len(raw) - 8:,} of it are here")
     if raw[8:9] != b"{":
         raise ValueError("not a safetensors file: its header does not begin with '{'")
+    if len(raw) < 8 + length:
+        raise ValueError(f"the header is {length:,} bytes long, but only {len(raw) - 8:,} of it are here")
     entries = strict_json.parse(bytes(raw[8 : 8 + length]), "the safetensors header")
     notes = entries.pop("__metadata__", {})
     if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
@@ -94,9 +95,9 @@ def _spec(name: str, entry: object, origin: int) -> TensorSpec:
     if not isinstance(dtype, str):
         raise ValueError(f"{shown} has a dtype that is no string")
     if not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS or not all(map(_is_count, shape)):
-        raise ValueError(f"{shown} has an impossible shape {str(shape)[:80]}")
+        raise ValueError(f"{shown} has an impossible shape {brief(shape)}")
     if not isinstance(span, list) or len(span) != 2 or not all(map(_is_count, span)) or span[0] > span[1]:
-        raise ValueError(f"{shown} has impossible data_offsets {str(span)[:80]}")
+        raise ValueError(f"{shown} has impossible data_offsets {brief(span)}")
     bits = BITS.get(dtype)  # a dtype newer than this table is an error only for whoever asks for that tensor
     if bits is not None and math.prod(shape) * bits != 8 * (span[1] - span[0]):
         raise ValueError(f"{shown} of {dtype} {shape} does not fill its {span[1] - span[0]:,} bytes")

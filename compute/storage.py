@@ -13,17 +13,21 @@ def row_layout(storage: str, dim: int) -> tuple[np.dtype, int]:
     """
     if storage in STORED:
         return np.dtype(STORED[storage]), dim
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    if storage in GGMLQuantizationType.__members__:
-        per_block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType[storage]]
-        width = dim // per_block * block_bytes
-        if _is_decodable(storage, block_bytes) and dim % per_block == 0:
-            return np.dtype("u1"), width
+    per_block, block_bytes = block_layout(storage)
+    if per_block and dim % per_block == 0 and _is_decodable(storage, block_bytes):
+        return np.dtype("u1"), dim // per_block * block_bytes
     raise ValueError(
         f"rows of {dim:,} stored as {storage}: this storage format is not read; "
         f"{', '.join(STORED)} are, and the block formats of GGUF that the gguf package dequantizes"
     )
+
+
+def block_layout(storage: str) -> tuple[int, int]:
+    """Returns the components and the bytes of one block of a GGUF format; (0, 0) for any other format."""
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    known = GGMLQuantizationType.__members__.get(storage)
+    return (0, 0) if known is None else GGML_QUANT_SIZES[known]
 
 
 def _is_decodable(storage: str, block_bytes: int) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
+from reprlib import repr as brief
 
 import numpy as np
 
@@ -114,9 +115,10 @@ def from_gguf(metadata: Mapping[str, object], n_rows: int, label: str) -> Vocabu
         for i, (raw, kind) in enumerate(zip(texts, types.tolist(), strict=True)):
             if kind == Kind.UNUSED and raw == b"[PAD%d]" % i:
                 continue
+            kind = kind or Kind.NORMAL  # 0 is "undefined" in GGUF, not "none"
             if kind in (Kind.NORMAL, Kind.UNUSED, Kind.BYTE):
                 raw = _spelled(raw, spelling)
-            yield i, raw, kind or Kind.NORMAL
+            yield i, raw, kind
 
     return _assembled(label, "gguf metadata", n_rows, entries())
 
@@ -162,17 +164,17 @@ def _tokenizer_entries(tokenizer: dict) -> Iterable[tuple[object, bytes, int]]:
     else:
         raise ValueError("model.vocab is neither a table nor a list")
     stages = list(_stages(tokenizer.get("pre_tokenizer"))) + list(_stages(tokenizer.get("decoder")))
-    types = {stage.get("type") for stage in stages}
+    types = [stage.get("type") for stage in stages]
     is_spaced = "Metaspace" in types or any(_is_underline(stage.get("pattern")) for stage in stages)
     spelling = from_byte_level if "ByteLevel" in types else from_sentencepiece if is_spaced else _plain
     for text, i in pairs:
         if not isinstance(text, str):
-            raise ValueError(f"model.vocab holds {str(text)[:40]!r} where a token's text was expected")
+            raise ValueError(f"model.vocab holds {brief(text)} where a token's text was expected")
         is_byte = spelling is from_sentencepiece and LONE_BYTE.fullmatch(text)
         yield i, spelling(text), Kind.BYTE if is_byte else Kind.NORMAL
     for token in added:
         if not isinstance(token, dict) or not isinstance(token.get("content"), str):
-            raise ValueError(f"added_tokens holds {str(token)[:80]!r}, which has no content")
+            raise ValueError(f"added_tokens holds {brief(token)}, which has no content")
         kind = Kind.CONTROL if token.get("special") else Kind.USER_DEFINED
         yield token.get("id"), _plain(token["content"]), kind
 
@@ -190,15 +192,13 @@ def _is_underline(pattern: object) -> bool:
     return isinstance(pattern, dict) and pattern.get("String") == "▁"
 
 
-def _assembled(
-    label: str, source: str, n_rows: int, entries: Iterable[tuple[object, bytes, int]]
-) -> Vocabulary:
+def _assembled(label: str, source: str, n_rows: int, entries: Iterable[tuple[object, bytes, int]]) -> Vocabulary:
     """Returns the vocabulary of `n_rows` rows; a token beyond the last row has no row, and is left out."""
     tokens: list[bytes | None] = [None] * n_rows
     kinds = np.zeros(n_rows, np.uint8)
     for i, raw, kind in entries:
         if not isinstance(i, int) or isinstance(i, bool) or i < 0:
-            raise ValueError(f"the token {raw[:40]!r} has the id {str(i)[:40]!r}, not a whole number from 0")
+            raise ValueError(f"the token {raw[:40]!r} has the id {brief(i)}, not a whole number from 0")
         if i < n_rows:
             tokens[i], kinds[i] = raw, kind
     kinds.flags.writeable = False

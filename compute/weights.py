@@ -104,9 +104,7 @@ def open_model(name: str | None = None) -> Model:
     return open_path(found.path, found.label, found.card, found.tensor)
 
 
-def open_path(
-    path: Path | str, label: str | None = None, card: dict | None = None, tensor: str | None = None
-) -> Model:
+def open_path(path: Path | str, label: str | None = None, card: dict | None = None, tensor: str | None = None) -> Model:
     """Opens a GGUF file, a safetensors file or a Hugging Face folder; `tensor` overrules our choice of it.
 
     Only headers and the tokenizer are read. Raises FileNotFoundError, or ValueError with what is wrong.
