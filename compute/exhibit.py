@@ -1,8 +1,8 @@
 """Exhibits: how a figure or a table gets onto a page, with what made it.
 
-An exhibit shows itself in a notebook as HTML and tells the book (`book/_ext/exhibits.py`) the rest in a JSON note that comes
-first: what kind it is, its text alternative, the provenance of the results it was made from. The book numbers it, gives it
-its caption, and ends the caption in a mark that opens the provenance.
+An exhibit shows itself in a notebook as HTML and tells the book (`book/_ext/exhibits.py`) the rest in a JSON note that
+comes first: what kind it is, its text alternative, the provenance of the results it was made from. The book numbers it,
+gives it its caption, and ends the caption in a mark that opens the provenance.
 """
 
 import base64
@@ -21,8 +21,8 @@ NOTE = "application/vnd.azimuth.exhibit+json"
 RESOLUTION = 200  # dots per inch of what is stored as pixels
 HEAVIEST_DRAWING = 1_500_000  # bytes; an SVG past this becomes pixels
 FONTS = "var(--az-figure-font, 'Source Sans 3', 'Helvetica Neue', Arial, sans-serif)"
-# The page's own inks: black is whatever the text is, white whatever the paper is, and the house's colours have a day and a
-# night shade in azimuth.css. Any other colour stays as it was drawn.
+# The page's own inks: black is whatever the text is, white whatever the paper is, and the house's colours have a day
+# and a night shade in azimuth.css. Any other colour stays as it was drawn.
 INKS = {
     "#000000": "currentColor",
     "#ffffff": "var(--az-paper, #ffffff)",
@@ -48,9 +48,9 @@ def token(text: str) -> Token:
     return Token(text)
 
 
-def tokens(texts: Sequence[str]) -> list[Token]:
-    """Mark a table column's texts as tokens'."""
-    return [Token(text) for text in texts]
+def tokens(texts: Sequence) -> list:
+    """Mark a table column's texts as tokens'; a cell may be a list of texts and shows them side by side."""
+    return [Token(text) if isinstance(text, str) else tokens(text) for text in texts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +69,14 @@ class Exhibit:
 
 
 def figure(fig: Any, *results: Any, alt: str, wide: bool = False, night: bool = False) -> Exhibit:
-    """Show a matplotlib figure (as SVG in the page's own inks; as PNG by `night` or where it is heavy) or a Plotly figure.
+    """Show a matplotlib figure (as SVG in the page's inks; as PNG by `night` or where it is heavy) or a Plotly figure.
 
-    `results` are what it was drawn from (their `.provenance` goes into the caption's mark); `alt` says in words what one sees.
-    Raises ValueError without `alt`, TypeError where `fig` is no figure or a result has no provenance.
+    `results` are what it was drawn from: their `.provenance` goes into the caption's mark. `alt` says in words what one
+    sees. Raises ValueError without `alt`, TypeError where `fig` is no figure or a result has no provenance.
     """
     note = {**_note(results, alt), "wide": wide, "night": night}
     if not note["alt"]:
-        raise ValueError(
-            "a figure needs alt='…': one or two sentences that say what is seen; got an empty text"
-        )
+        raise ValueError("a figure needs alt='…': one or two sentences that say what is seen; got an empty text")
     if hasattr(fig, "to_plotly_json"):
         return _interactive(fig, note)
     if not hasattr(fig, "savefig"):
@@ -95,9 +93,10 @@ def table(
     alt: str = "",
     formats: Mapping[str, str] | None = None,
 ) -> Exhibit:
-    """Show columns of equal length as a table: numbers right-aligned and formatted by `formats`, `token`s letter for letter.
+    """Show columns of equal length as a table: numbers right-aligned, by `formats`; tokens letter for letter.
 
-    Raises ValueError for columns of different lengths or a format for no column, TypeError for a result without provenance.
+    Raises ValueError for columns of different lengths or a format for no column, TypeError for a result without
+    provenance.
     """
     formats = dict(formats or {})
     lengths = {name: len(column) for name, column in columns.items()}
@@ -106,9 +105,10 @@ def table(
     if unknown := set(formats) - set(columns):
         raise ValueError(f"formats for {sorted(unknown)}, but the columns are {list(columns)}")
     cells = [[_cell(value, formats.get(name, "")) for value in column] for name, column in columns.items()]
+    numeric = [bool(column) and all(kind == "number" for kind, _ in column) for column in cells]
     head = "".join(
-        f'<th scope="col"{_NUMBER if column and all(kind == "number" for kind, _ in column) else ""}>{html.escape(name)}</th>'
-        for name, column in zip(columns, cells, strict=True)
+        f'<th scope="col"{_NUMBER if right else ""}>{html.escape(name)}</th>'
+        for name, right in zip(columns, numeric, strict=True)
     )
     rows = [
         "".join(f"<td{_NUMBER if kind == 'number' else ''}>{text}</td>" for kind, text in row)
@@ -126,6 +126,8 @@ def _cell(value: Any, spec: str) -> tuple[str, str]:
     """One cell's kind (token, number, text) and its HTML; nothing and NaN become a dash."""
     if isinstance(value, Token):
         return "token", f'<code class="az-token" translate="no"><bdi>{html.escape(value)}</bdi></code>'
+    if isinstance(value, list):
+        return "tokens", " ".join(_cell(item, spec)[1] for item in value)
     if hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()  # NumPy's and ml_dtypes' scalars become Python's
     if value is None or value != value:
@@ -137,14 +139,12 @@ def _cell(value: Any, spec: str) -> tuple[str, str]:
 
 
 def drawing(fig: Any, alt: str) -> str:
-    """A matplotlib figure as inline SVG: real text in the page's font and inks, ids of its own, the same bytes each time."""
+    """A matplotlib figure as inline SVG: real text, in the page's font and inks; the same bytes each time."""
     import matplotlib
 
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "azimuth"}):
-        fig.savefig(
-            stream, format="svg", dpi=RESOLUTION, facecolor="none", edgecolor="none", metadata={"Date": None}
-        )
+        fig.savefig(stream, format="svg", dpi=RESOLUTION, facecolor="none", edgecolor="none", metadata={"Date": None})
     raw = stream.getvalue()
     root = ElementTree.fromstring(raw)
     prefix = f"f{hashlib.sha256(raw + alt.encode()).hexdigest()[:10]}-"
@@ -186,6 +186,7 @@ def _ink(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
         value = value.replace("url(#", f"url(#{prefix}")
         if name in {"style", "fill", "stroke"}:
             value = re.sub(r"#[0-9a-f]{6}\b", lambda found: INKS.get(found[0], found[0]), value)
+            value = re.sub(r"font-family: [^;]*", f"font-family: {FONTS}", value)
             value = re.sub(r"(font: [^;]*?px) [^;]*", rf"\1 {FONTS}", value)
         element.set(name, value)
 
@@ -202,7 +203,7 @@ def _interactive(fig: Any, note: Mapping[str, Any]) -> Exhibit:
     """A Plotly figure: its data for the book's one copy of plotly.js, and itself for a notebook that has its own."""
     height = fig.layout.height or 480
     body = (
-        f'<div class="az-plotly" role="img" aria-label="{html.escape(note["alt"])}" style="min-height: {height}px">'
+        f'<div class="az-plotly" role="group" aria-label="{html.escape(note["alt"])}" style="min-height: {height}px">'
         f'<p class="az-plotly-missing">{html.escape(note["alt"])}</p>'
         f'<script type="application/json">{_escaped(fig.to_json())}</script></div>'
     )
@@ -218,6 +219,8 @@ def _note(results: Sequence[Any], alt: str) -> dict[str, Any]:
                 "pass what compute.results returned, not a value taken out of it"
             )
     provenance = [dataclasses.asdict(result.provenance) for result in results]
+    for item in provenance:
+        item.pop("code", None)  # a digest for each definition reached: `python -m compute why` tells those
     return {"alt": " ".join(alt.split()), "provenance": provenance}
 
 

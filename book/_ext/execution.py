@@ -1,6 +1,7 @@
-"""How the chapters run: with this book's own `compute`, and with every number in the prose computed or the build failed.
+"""How the chapters run: with this book's own `compute`, and with every number in the prose computed.
 
-The role {eval}`expression:format` asks the page's live kernel for a value and sets it as text: {eval}`len(names):,`.
+The role {eval}`expression:format` asks the page's live kernel for a value and sets it as text, as in
+{eval}`len(names):,`. Where that fails, the build fails.
 """
 
 import ast
@@ -12,47 +13,56 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
-from book._ext import VERSION
+from book._ext import metadata
 
 
 class Eval(SphinxRole):
-    """A computed value in a sentence; unlike myst-nb's, a failing one fails the build."""
+    """A computed value in a sentence; myst-nb's own role would leave a gap and go on."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        expression, spec = split(self.text)
-        code = f"print(format({expression}, {spec!r}), end='')"
+        """Returns one inline node with the text; raises ExtensionError with file, line and reason."""
         renderer = self.inliner.document.attributes.get("nb_renderer")
-        outputs = evaluate(renderer.renderer.nb_client, code, self.lineno) if renderer else []
-        failed = [output for output in outputs if output.output_type != "stream"]
-        if failed or not outputs:
-            reason = f"{failed[0].ename}: {failed[0].evalue}" if failed else "it gives nothing"
-            raise ExtensionError(
-                f"{self.env.doc2path(self.env.docname)}:{self.lineno}: {{eval}}`{self.text}` failed: {reason}"
-            )
-        text = "".join(output.text for output in outputs)
-        if text.startswith("-"):
-            text = "\N{MINUS SIGN}" + text[1:]
+        try:
+            if renderer is None:
+                raise ValueError("this page has no code cells, so there is nobody to ask")
+            text = ask(renderer.renderer.nb_client, self.text, self.lineno)
+        except ValueError as reason:
+            place = f"{self.env.doc2path(self.env.docname)}:{self.lineno}"
+            raise ExtensionError(f"{place}: {{eval}}`{self.text}` failed: {reason}") from reason
         return [nodes.inline(text, text, classes=["az-value"])], []
 
 
-def evaluate(client: NotebookClientBase, code: str, line: int) -> list:
-    """Run code in the page's kernel once all cells above the line have run (myst-nb forgets those it does not show)."""
+def ask(client: NotebookClientBase, request: str, line: int) -> str:
+    """The value of `expression:format` in the page's kernel, once all cells above the line have run.
+
+    (myst-nb runs a cell when it comes to show it, so it forgets those that are not shown.) Raises ValueError.
+    """
+    expression, form = split(request)
     above = [cell for cell in range(len(client.notebook.cells)) if (client.cell_line(cell) or 0) <= line]
     if above:
         client.code_cell_outputs(above[-1])
-    return client.eval_variable(code)
+    outputs = client.eval_variable(f"print(format({expression}, {form!r}), end='')")
+    for output in outputs:
+        if output.output_type != "stream" or output.name != "stdout":
+            raise ValueError(f"{output.get('ename', output.output_type)}: {output.get('evalue', '')}")
+    text = "".join(output.text for output in outputs)
+    if not text:
+        raise ValueError("its text is empty")
+    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
 
 
-def split(text: str) -> tuple[str, str]:
-    """Split `expression:format` at its last colon that leaves a whole expression before it; the format may be absent."""
-    for position in range(len(text), 0, -1):
-        if position == len(text) or text[position] == ":":
-            try:
-                ast.parse(text[:position].strip(), mode="eval")
-            except SyntaxError:
-                continue
-            return text[:position].strip(), text[position + 1 :].strip()
-    raise ExtensionError(f"{{eval}}`{text}` is no Python expression")
+def split(request: str) -> tuple[str, str]:
+    """`expression:format` at its last colon that leaves a whole expression before it; the format may be absent.
+
+    Raises ValueError where no part from the beginning is a Python expression.
+    """
+    for end in [len(request), *(i for i in range(len(request) - 1, 0, -1) if request[i] == ":")]:
+        try:
+            ast.parse(request[:end].strip(), mode="eval")
+        except SyntaxError:
+            continue
+        return request[:end].strip(), request[end + 1 :].strip()
+    raise ValueError("it is no Python expression")
 
 
 def use_own_package(app: Sphinx) -> None:
@@ -62,7 +72,8 @@ def use_own_package(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict:
+    """Put our {eval} in place of myst-nb's."""
     app.setup_extension("myst_nb")
     app.add_role("eval", Eval(), override=True)
     app.connect("builder-inited", use_own_package)
-    return {"version": VERSION, "parallel_read_safe": True, "parallel_write_safe": True}
+    return metadata()

@@ -1,7 +1,7 @@
-"""Exhibits on the page: figures and tables get their frame, their number, and the mark that opens where they come from.
+"""Exhibits on the page: figures and tables get their frame, their number, and the mark that opens their provenance.
 
-`compute.exhibit` writes HTML that begins with a JSON note. Here the note becomes docutils nodes: a figure keeps the caption
-and the name of its cell's `mystnb: figure:` option; a table moves into a frame of its own that counts as a table.
+`compute.exhibit` writes HTML that begins with a JSON note. Here the note becomes docutils nodes: a figure keeps the
+caption and the name of its cell's `mystnb: figure:` option; a table moves into a frame that counts as a table.
 """
 
 import base64
@@ -18,7 +18,8 @@ from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 
-from book._ext import VERSION
+from book._ext import metadata
+from book._ext.sources import page_of
 
 NOTE = re.compile(r'<script type="application/vnd\.azimuth\.exhibit\+json">(.*?)</script>\n?', re.DOTALL)
 PIXELS = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
@@ -57,9 +58,11 @@ class FrameExhibits(SphinxTransform):
         content = self.content(note, body)
         if figure is None:
             LOGGER.warning(
-                "an exhibit without number and caption: give its cell `mystnb: {figure: {name: …, caption: …}}`",
-                location=raw, type="azimuth", subtype="caption",
-            )  # fmt: skip
+                "an exhibit without number and caption: its cell needs `mystnb: {figure: {name: …, caption: …}}`",
+                location=raw,
+                type="azimuth",
+                subtype="caption",
+            )
             figure = nodes.figure("", content)
             bundle.replace_self(figure)
         elif note["kind"] == "table":
@@ -80,7 +83,7 @@ class FrameExhibits(SphinxTransform):
         return ScrollRegion("", html, label=note["alt"]) if note["kind"] == "table" else html
 
     def picture(self, pixels: bytes, alt: str) -> nodes.image:
-        """Write the pixels where myst-nb writes its own, so that Sphinx copies them and knows them by their content."""
+        """Write the pixels where myst-nb writes its own; Sphinx then copies them, under the name of their hash."""
         path = Path(self.env.mystnb_config.output_folder, hashlib.sha256(pixels).hexdigest() + ".png")
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != pixels:
@@ -119,20 +122,20 @@ def require_text_alternatives(app: Sphinx, doctree: nodes.document) -> None:
     for image in doctree.findall(nodes.image):
         if not image.get("alt", "").strip():
             raise ExtensionError(
-                f"{app.env.doc2path(app.env.docname)}: the image {posixpath.basename(image['uri'])} has no text alternative; "
-                "use exhibit.figure(…, alt='…') or ![alternative](file)"
+                f"{app.env.doc2path(app.env.docname)}: the image {posixpath.basename(image['uri'])} has no text "
+                "alternative; use exhibit.figure(…, alt='…') or ![alternative](file)"
             )
 
 
 def visit_scroll_region(translator, node: ScrollRegion) -> None:
-    translator.body.append(
-        f'<div class="az-scroll" role="region" tabindex="0" aria-label="{escape(node["label"] or "Table")}">\n'
-    )
+    label = escape(node["label"] or "Table")
+    translator.body.append(f'<div class="az-scroll" role="region" tabindex="0" aria-label="{label}">\n')
 
 
 def visit_mark(translator, node: Mark) -> None:
     translator.body.append(
-        f' <button type="button" class="az-mark" popovertarget="{node["target"]}" aria-label="{node["label"]}"></button>'
+        f' <button type="button" class="az-mark" popovertarget="{node["target"]}" '
+        f'aria-label="{node["label"]}"></button>'
     )
 
 
@@ -140,7 +143,7 @@ def visit_origin(translator, node: Origin) -> None:
     builder, entries = translator.builder, []
     for item in node["provenance"]:
         module, _, name = item["function"].rpartition(".")
-        page = builder.get_relative_uri(builder.current_docname, "source/" + module.replace(".", "/"))
+        page = builder.get_relative_uri(builder.current_docname, page_of(module))
         rows = {
             "made by": f'<a href="{escape(page)}#{escape(name)}"><code>{escape(item["function"])}</code></a>',
             "from": escape(str(item.get("model") or "")),
@@ -171,10 +174,12 @@ def setup(app: Sphinx) -> dict:
         html=(lambda self, node: self.visit_figure(node), lambda self, node: self.depart_figure(node)),
     )
     app.add_node(
-        ScrollRegion, html=(visit_scroll_region, lambda self, node: self.body.append("</div>\n")), text=(skip, None)
+        ScrollRegion,
+        html=(visit_scroll_region, lambda self, node: self.body.append("</div>\n")),
+        text=(skip, None),
     )
     app.add_node(Mark, html=(visit_mark, lambda self, node: None), text=(skip, None))
     app.add_node(Origin, html=(visit_origin, None), text=(skip, None))
     app.add_transform(FrameExhibits)
     app.connect("doctree-read", require_text_alternatives)
-    return {"version": VERSION, "parallel_read_safe": True, "parallel_write_safe": True}
+    return metadata()

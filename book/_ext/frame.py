@@ -1,0 +1,153 @@
+"""The frame of a page: which build made it, what can be taken home, and the assets that only some pages need.
+
+A page's foot names the commit, the date, the model and the machine of the run that made it. They are noted when the
+page is read and kept, so an unchanged page keeps its bytes. Where the frame itself changes (style, templates, contents
+list, titles, bibliography), all pages are written again, none is run.
+"""
+
+import datetime
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+from book._ext import metadata
+
+FRAME = ("book/_static", "book/_templates", "references.bib", "_toc.yml")
+PLOTLY = "plotly.min.js"
+
+
+def run_note(root: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Commit (with `+` where files differ from it), UTC date, model and machine of a run; no paths, no host name."""
+    model = environment.get("AZIMUTH_MODEL") or "smollm2"
+    return {
+        "commit": commit(root),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "model": Path(model).name if Path(model).exists() else model,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def commit(root: Path) -> str:
+    """The short hash of the commit at root, `+` if tracked files differ from it, '' if there is none."""
+
+    def git(*words: str) -> str:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+
+    if git("rev-parse", "--show-prefix") or not (found := git("rev-parse", "--short=10", "HEAD")):
+        return ""  # no repository, or the book lies inside someone else's
+    return found + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def note_run(app: Sphinx, doctree) -> None:
+    """Keep, with each page that is read, what its foot will say."""
+    if not hasattr(app, "azimuth_run"):
+        app.azimuth_run = run_note(Path(app.srcdir), dict(os.environ))
+    page = app.env.docname
+    executed = "kernelspec" in app.env.metadata[page]
+    kept = app.azimuth_run if executed else {**app.azimuth_run, "model": "", "machine": ""}
+    app.env.azimuth_runs = {**getattr(app.env, "azimuth_runs", {}), page: kept}
+
+
+def forget_run(app: Sphinx, env: BuildEnvironment, page: str) -> None:
+    """A page is read again or gone."""
+    getattr(env, "azimuth_runs", {}).pop(page, None)
+
+
+def merge_runs(app: Sphinx, env: BuildEnvironment, pages: Iterable[str], other: BuildEnvironment) -> None:
+    """Take over what another process has read."""
+    theirs = getattr(other, "azimuth_runs", {})
+    env.azimuth_runs = {
+        **getattr(env, "azimuth_runs", {}),
+        **{page: theirs[page] for page in pages if page in theirs},
+    }
+
+
+def frame_digest(env: BuildEnvironment, root: Path) -> str:
+    """One digest over all that shows on every page."""
+    digest = hashlib.sha256()
+    for name in FRAME:
+        for path in [root / name, *sorted((root / name).rglob("*"))]:
+            if path.is_file():
+                digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for page in sorted(env.titles):
+        digest.update(f"{page}: {env.titles[page].astext()}\n".encode())
+    return digest.hexdigest()
+
+
+def write_again(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
+    """The pages to write, not run: all where the frame changed, and those that a failed build left behind."""
+    digest = frame_digest(env, Path(app.srcdir))
+    if getattr(env, "azimuth_frame", None) != digest:
+        env.azimuth_frame = digest
+        return sorted(env.found_docs)
+    return [page for page, read_at in env.all_docs.items() if written_before(app, page, read_at)]
+
+
+def written_before(app: Sphinx, page: str, read_at: int) -> bool:
+    """Whether a page's file is older than what was last read for it (`read_at`, in microseconds)."""
+    target = Path(app.outdir, app.builder.get_target_uri(page)) if app.builder.format == "html" else None
+    return bool(target) and (not target.exists() or target.stat().st_mtime_ns // 1000 < read_at)
+
+
+def fill(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Hand the templates what they need, and the page its executed notebook and its scripts."""
+    context["azimuth_logo"] = Path(app.srcdir, "book/_static/logo.svg").read_text("utf-8")
+    context["azimuth_run"] = getattr(app.env, "azimuth_runs", {}).get(pagename)
+    context["azimuth_colophon"] = app.config.azimuth_colophon
+    notebook = Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
+    if doctree and "kernelspec" in app.env.metadata.get(pagename, {}) and notebook.is_file():
+        target = Path(app.outdir, "_sources", f"{pagename}.ipynb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(notebook, target)
+        context["ipynb_source"] = f"{pagename}.ipynb"
+    if app.env.metadata.get(pagename, {}).get("azimuth_plotly"):
+        app.add_js_file(PLOTLY, defer="defer", priority=400)
+
+
+def drop_idle_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Take MathJax off a page without formulas: Sphinx loads it on the first page for the sake of the others."""
+    if doctree and not any(doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))):
+        context["script_files"] = [
+            script
+            for script in context["script_files"]
+            if "mathjax" not in str(getattr(script, "filename", script)).lower()
+            and "window.MathJax" not in str(getattr(script, "attributes", ""))
+        ]
+
+
+def copy_plotly(app: Sphinx, exception: Exception | None) -> None:
+    """Put the installed package's plotly.js, one copy, where the pages that need it look for it."""
+    if exception or app.builder.format != "html":
+        return
+    if any(note.get("azimuth_plotly") for note in app.env.metadata.values()):
+        import plotly
+
+        source = Path(plotly.__file__).parent / "package_data" / PLOTLY
+        target = Path(app.outdir, "_static", PLOTLY)
+        if not target.exists() or target.stat().st_size != source.stat().st_size:
+            shutil.copyfile(source, target)
+
+
+def setup(app: Sphinx) -> dict:
+    """Listen to the events of reading and writing."""
+    app.connect("doctree-read", note_run)
+    app.connect("env-purge-doc", forget_run)
+    app.connect("env-merge-info", merge_runs)
+    app.connect("env-updated", write_again, priority=900)
+    app.connect("html-page-context", fill, priority=100)
+    app.connect("html-page-context", drop_idle_scripts, priority=900)
+    app.connect("build-finished", copy_plotly)
+    return metadata()
