@@ -16,8 +16,11 @@ SETTLED = 2.0  # seconds; a file younger than this could change again within one
 def remembered(path: Path, opened: os.stat_result, part: tuple, compute: Callable[[], str]) -> str:
     """Returns `compute()`, or what it returned before for the same part of the very same file.
 
-    `opened` is the file's status as it was opened. A damaged memory is as good as none.
+    `opened` is the file's status as it was opened: of a file changed or replaced since then nothing is remembered,
+    nor of one just written. A damaged memory is as good as none.
     """
+    if not path.exists() or _marks(path.stat()) != _marks(opened):
+        return compute()
     identity = [str(path.resolve()), *_marks(opened), *part]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     memo = paths.cache_folder() / "fingerprints" / f"{key[:32]}.json"

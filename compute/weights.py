@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as brief
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def _matrices(specs: dict[str, TensorSpec]) -> str:
 
 def _named(tensor: str, names: dict[str, str]) -> tuple[str, str]:
     if tensor not in names:
-        raise ValueError(f"no tensor {tensor[:80]!r} among its {len(names):,}: {sorted(names)[:6]}, ...")
+        raise ValueError(f"no tensor {tensor[:80]!r} among its {len(names):,}: {brief(sorted(names))}")
     return tensor, names[tensor]
 
 

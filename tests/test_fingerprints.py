@@ -68,6 +68,19 @@ def test_fingerprint_follows_the_file(tmp_path, settled):
     assert open_path(path).catalogue.fingerprint == plain_hash("BF16", second)
 
 
+def test_an_open_file_that_is_written_over_has_the_fingerprint_of_what_it_holds_now(tmp_path, settled):
+    first, second = bits(100, 6), bits(100, 6, seed=1)
+    path = lone(tmp_path / "a.safetensors", HEAD, "BF16", first)
+    opened = open_path(path).catalogue
+    assert opened.fingerprint == plain_hash("BF16", first)
+    with path.open("r+b") as file:
+        file.seek(opened.offset)
+        file.write(second.tobytes())
+    assert opened.fingerprint == open_path(path).catalogue.fingerprint == plain_hash("BF16", second)
+    path.unlink()
+    assert opened.fingerprint == plain_hash("BF16", second)
+
+
 def test_a_file_put_in_the_place_of_an_open_one_does_not_get_its_fingerprint(tmp_path, settled):
     first, second = bits(100, 6), bits(100, 6, seed=1)
     path = lone(tmp_path / "a.safetensors", HEAD, "BF16", first)
