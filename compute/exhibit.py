@@ -7,7 +7,6 @@ gives it its caption, and ends the caption in a mark that opens the provenance.
 
 import base64
 import dataclasses
-import hashlib
 import html
 import io
 import json
@@ -15,27 +14,13 @@ import numbers
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from xml.etree import ElementTree
+
+from compute import drawing
 
 NOTE = "application/vnd.azimuth.exhibit+json"
 RESOLUTION = 200  # dots per inch of what is stored as pixels
-HEAVIEST_DRAWING = 1_500_000  # bytes; an SVG past this becomes pixels
-FONTS = "var(--az-figure-font, 'Source Sans 3', 'Helvetica Neue', Arial, sans-serif)"
-# The page's own inks: black is whatever the text is, white whatever the paper is, and the house's colours have a day
-# and a night shade in azimuth.css. Any other colour stays as it was drawn.
-INKS = {
-    "#000000": "currentColor",
-    "#ffffff": "var(--az-paper, #ffffff)",
-    "#4682b4": "var(--az-ink-measured, #4682b4)",  # steelblue
-    "#ff8c00": "var(--az-ink-accent, #ff8c00)",  # darkorange
-    "#8c8c8c": "var(--az-ink-control, #8c8c8c)",  # 0.55
-    "#b0b0b0": "var(--az-ink-grid, #b0b0b0)",
-    "#2e8b57": "var(--az-ink-green, #2e8b57)",  # seagreen
-    "#9370db": "var(--az-ink-purple, #9370db)",  # mediumpurple
-    "#dc143c": "var(--az-ink-red, #dc143c)",  # crimson
-    "#daa520": "var(--az-ink-gold, #daa520)",  # goldenrod
-}
-_SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+HEAVIEST_DRAWING = 1_500_000  # characters; an SVG past this becomes pixels
+POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e\+?(-?)0*(\d+)\b")  # as Python writes a power of ten
 _NUMBER = ' class="az-number"'
 
 
@@ -81,10 +66,10 @@ def figure(fig: Any, *results: Any, alt: str, wide: bool = False, night: bool = 
         return _interactive(fig, note)
     if not hasattr(fig, "savefig"):
         raise TypeError(f"expected a matplotlib or Plotly figure, got {type(fig).__name__}")
-    body = "" if night else drawing(fig, note["alt"])
+    body = "" if night else drawing.svg(fig, note["alt"])
     if night or len(body) > HEAVIEST_DRAWING:
         return Exhibit({**note, "kind": "picture"}, _picture(fig, note["alt"]))
-    return Exhibit({**note, "kind": "drawing"}, body)
+    return Exhibit({**note, "kind": "drawing"}, body + drawing.narrow_svg(fig, note["alt"]))
 
 
 def table(
@@ -107,7 +92,7 @@ def table(
     cells = [[_cell(value, formats.get(name, "")) for value in column] for name, column in columns.items()]
     numeric = [bool(column) and all(kind == "number" for kind, _ in column) for column in cells]
     head = "".join(
-        f'<th scope="col"{_NUMBER if right else ""}>{html.escape(name)}</th>'
+        f'<th scope="col"{_NUMBER if right else ""}>{_escape(name)}</th>'
         for name, right in zip(columns, numeric, strict=True)
     )
     rows = [
@@ -125,7 +110,7 @@ def table(
 def _cell(value: Any, spec: str) -> tuple[str, str]:
     """One cell's kind (token, number, text) and its HTML; nothing and NaN become a dash."""
     if isinstance(value, Token):
-        return "token", f'<code class="az-token" translate="no"><bdi>{html.escape(value)}</bdi></code>'
+        return "token", f'<code class="az-token" translate="no"><bdi>{_escape(value)}</bdi></code>'
     if isinstance(value, list):
         return "tokens", " ".join(_cell(item, spec)[1] for item in value)
     if hasattr(value, "item") and not getattr(value, "shape", ()):
@@ -134,61 +119,15 @@ def _cell(value: Any, spec: str) -> tuple[str, str]:
         return "number", "\N{EN DASH}"
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         spec = spec or (",d" if isinstance(value, numbers.Integral) else ".4g")
-        return "number", html.escape(format(value, spec).replace("-", "\N{MINUS SIGN}"))
-    return "text", html.escape(format(value, spec))
+        written = POWER.sub(r"\1 × 10<sup>\2\3</sup>", _escape(format(value, spec)))
+        return "number", written.replace("-", "\N{MINUS SIGN}")
+    return "text", _escape(format(value, spec))
 
 
-def drawing(fig: Any, alt: str) -> str:
-    """A matplotlib figure as inline SVG: real text, in the page's font and inks; the same bytes each time."""
-    import matplotlib
-
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "azimuth"}):
-        fig.savefig(stream, format="svg", dpi=RESOLUTION, facecolor="none", edgecolor="none", metadata={"Date": None})
-    raw = stream.getvalue()
-    root = ElementTree.fromstring(raw)
-    prefix = f"f{hashlib.sha256(raw + alt.encode()).hexdigest()[:10]}-"
-    used = set(re.findall(r"url\(#([^)]+)\)", raw.decode())) | {
-        link[1:] for element in root.iter() if (link := element.get(_LINK, "")).startswith("#")
-    }
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in {_SVG + "metadata", _SVG + "style"}:  # a style here would be the whole page's
-                parent.remove(child)
-    for element in root.iter():
-        _ink(element, prefix, used)
-    width, height = (float(root.attrib.pop(side).removesuffix("pt")) * 96 / 72 for side in ("width", "height"))
-    root.attrib |= {
-        "class": "az-drawing",
-        "role": "img",
-        "aria-label": alt,
-        "fill": "currentColor",
-        "stroke-linejoin": "round",
-        "stroke-linecap": "butt",
-        "style": f"max-width: {width:.0f}px; aspect-ratio: {width:.0f} / {height:.0f}",
-    }
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _ink(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
-    """Turn one element's colours and fonts into the page's, and its id into this figure's."""
-    element.tag = element.tag.removeprefix(_SVG)  # inside HTML no namespace is written
-    identity = element.attrib.pop("id", None)
-    if identity in used:
-        element.set("id", prefix + identity)
-    if (link := element.get(_LINK, "")).startswith("#"):
-        del element.attrib[_LINK]
-        element.set("href", "#" + prefix + link[1:])
-    elif link:  # a picture inside, as a data: address
-        del element.attrib[_LINK]
-        element.set("href", link)
-    for name, value in element.attrib.items():
-        value = value.replace("url(#", f"url(#{prefix}")
-        if name in {"style", "fill", "stroke"}:
-            value = re.sub(r"#[0-9a-f]{6}\b", lambda found: INKS.get(found[0], found[0]), value)
-            value = re.sub(r"font-family: [^;]*", f"font-family: {FONTS}", value)
-            value = re.sub(r"(font: [^;]*?px) [^;]*", rf"\1 {FONTS}", value)
-        element.set(name, value)
+def _escape(text: str) -> str:
+    """Text as HTML; control characters, which HTML cannot hold, as the pictures that Unicode has of them."""
+    pictures = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
+    return html.escape(text.translate(pictures))
 
 
 def _picture(fig: Any, alt: str) -> str:

@@ -4,14 +4,34 @@ Each page carries the entries that it cites in a <template>, which azimuth.js sh
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from html import escape
 
 import pybtex.plugin
+import sphinxcontrib.bibtex.plugin
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinxcontrib.bibtex.domain import Citation
+from sphinxcontrib.bibtex.style.referencing import BracketStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
 from book._ext import metadata
+
+
+def round_brackets() -> BracketStyle:
+    """(Author, year)."""
+    return BracketStyle(left="(", right=")")
+
+
+@dataclass
+class AuthorYearRound(AuthorYearReferenceStyle):
+    """Author and year, in the brackets that prose uses."""
+
+    bracket_parenthetical: BracketStyle = field(default_factory=round_brackets)
+    bracket_textual: BracketStyle = field(default_factory=round_brackets)
+    bracket_author: BracketStyle = field(default_factory=round_brackets)
+    bracket_label: BracketStyle = field(default_factory=round_brackets)
+    bracket_year: BracketStyle = field(default_factory=round_brackets)
 
 
 def cited(env: BuildEnvironment, page: str) -> Iterator[Citation]:
@@ -51,7 +71,10 @@ def note_reading(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Listen to reading and writing."""
+    """Offer the style of citing; listen to reading and writing."""
+    sphinxcontrib.bibtex.plugin.register_plugin(
+        "sphinxcontrib.bibtex.style.referencing", "author_year_round", AuthorYearRound
+    )
     app.connect("env-purge-doc", note_reading)
     app.connect("env-updated", bibliography_follows)
     app.connect("html-page-context", add_previews)

@@ -6,6 +6,7 @@ The role {eval}`expression:format` asks the page's live kernel for a value and s
 
 import ast
 import os
+import re
 
 from docutils import nodes
 from myst_nb.core.execute.base import NotebookClientBase
@@ -14,6 +15,9 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
 
 from book._ext import metadata
+
+SCIENTIFIC = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)\b")  # as Python writes a power of ten
+POWER = re.compile(r"(?<= × 10)\^(\N{MINUS SIGN}?\d+)\^")
 
 
 class Eval(SphinxRole):
@@ -29,7 +33,10 @@ class Eval(SphinxRole):
         except ValueError as reason:
             place = f"{self.env.doc2path(self.env.docname)}:{self.lineno}"
             raise ExtensionError(f"{place}: {{eval}}`{self.text}` failed: {reason}") from reason
-        return [nodes.inline(text, text, classes=["az-value"])], []
+        value = nodes.inline(text, "", classes=["az-value"])
+        for index, part in enumerate(POWER.split(text)):  # text, exponent, text, exponent, ..., text
+            value += nodes.superscript("", part) if index % 2 else nodes.Text(part)
+        return [value], []
 
 
 def ask(client: NotebookClientBase, request: str, line: int) -> str:
@@ -48,7 +55,13 @@ def ask(client: NotebookClientBase, request: str, line: int) -> str:
     text = "".join(output.text for output in outputs)
     if not text:
         raise ValueError("its text is empty")
-    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
+    return typeset(text)
+
+
+def typeset(text: str) -> str:
+    """A leading minus as a minus, 7.7e-05 as 7.7 × 10^−5^ (the exponent between carets, for `POWER` to find)."""
+    text = "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
+    return SCIENTIFIC.sub(lambda found: f"{found[1]} × 10^{int(found[2])}^".replace("-", "\N{MINUS SIGN}"), text)
 
 
 def split(request: str) -> tuple[str, str]:

@@ -61,6 +61,13 @@ def note_run(app: Sphinx, doctree) -> None:
     app.env.azimuth_runs = {**getattr(app.env, "azimuth_runs", {}), page: kept}
 
 
+def title_hero(app: Sphinx, doctree: nodes.document) -> None:
+    """Begin the landing page's hero with the book's name, large; the page's own heading is for those who listen."""
+    for hero in doctree.findall(lambda node: isinstance(node, nodes.Element) and "az-hero" in node.get("classes", [])):
+        hero.insert(0, nodes.paragraph("", app.config.html_title, classes=["az-title"]))
+        return
+
+
 def forget_run(app: Sphinx, env: BuildEnvironment, page: str) -> None:
     """A page is read again or gone."""
     getattr(env, "azimuth_runs", {}).pop(page, None)
@@ -144,6 +151,7 @@ def copy_plotly(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     """Listen to the events of reading and writing."""
     app.connect("doctree-read", note_run)
+    app.connect("doctree-read", title_hero)
     app.connect("env-purge-doc", forget_run)
     app.connect("env-merge-info", merge_runs)
     app.connect("env-updated", write_again, priority=900)
