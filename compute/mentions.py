@@ -56,6 +56,12 @@ class Mentions(ast.NodeVisitor):
 
     visit_ImportFrom = visit_Import
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """What a class imports is reached through the class, unseen; it counts as mentioned."""
+        self.generic_visit(node)
+        imports = [part for line in node.body for part in own_scope(line) if isinstance(part, IMPORTS)]
+        self.chains |= {(bound,) for part in imports for bound, _ in self._module.imported(part)}
+
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         """Defaults, decorators and annotations stand outside of the function, its body inside."""
         body = [node.body] if isinstance(node, ast.Lambda) else node.body

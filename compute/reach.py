@@ -31,7 +31,7 @@ from compute.syntax import Chain, Module, Target, dump
 _MACHINERY = "cache entries fingerprints key mentions origin parts paths reach store syntax"
 MACHINERY = frozenset(f"compute.{name}" for name in _MACHINERY.split())
 IN_OWN_MODULE = frozenset({"globals", "vars", "eval", "exec", "__globals__"})
-IN_PACKAGE = tuple("importlib.import_module importlib.reload importlib.util. sys.modules. runpy. pkgutil.".split())
+IN_PACKAGE = ("importlib.import_module", "importlib.reload", "importlib.util", "sys.modules", "runpy", "pkgutil")
 
 
 def reach(qualified_name: str, root: Path | None = None) -> dict[str, str]:
