@@ -16,7 +16,7 @@ def main(words: list[str]) -> int:
     start = time.perf_counter()
     steps = [
         [sys.executable, "-m", "compute", "fetch"],
-        [sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT), "--quiet", *words],
+        [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "--quiet", *words],
     ]
     for step in steps:
         code = subprocess.run(step, cwd=ROOT).returncode

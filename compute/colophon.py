@@ -2,12 +2,11 @@
 
 import importlib.metadata
 import json
-import os
 import platform
-from pathlib import Path
 
 import psutil
 
+from compute.origin import circumstances
 from compute.paths import root
 from compute.results import calls
 from compute.weights import Model
@@ -19,12 +18,12 @@ PACKAGES = (
 
 
 def machine() -> dict[str, list[str]]:
-    """The machine that built this page: processor, cores, memory in GB, operating system, Python."""
+    """The machine that built this page: processor, cores and system, threads, memory in GB, Python."""
+    here = circumstances()
     facts = {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
+        "machine": here["machine"],
+        "threads": str(here["threads"]),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
-        "system": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
     }
     return {"what": list(facts), "which": list(facts.values())}
@@ -53,13 +52,14 @@ def card(model: Model) -> dict[str, list[str]]:
 
 def cache(model: Model) -> dict[str, list]:
     """The results of this book on this model: their state, what they cost and when they were computed."""
-    rows = [(name, call, call.provenance()) for name, call in calls(model)]
+    named = calls(model)
+    made = [call.run().provenance for _, call in named]
     return {
-        "result": [name for name, _, _ in rows],
-        "state": [call.state() for _, call, _ in rows],
-        "seconds": [made.seconds if made else None for _, _, made in rows],
-        "computed": [made.date if made else None for _, _, made in rows],
-        "key": [call.key[:12] for _, call, _ in rows],
+        "result": [name for name, _ in named],
+        "kept as": [provenance.layer for provenance in made],
+        "seconds": [provenance.seconds for provenance in made],
+        "computed": [provenance.date for provenance in made],
+        "key": [provenance.key[:12] for provenance in made],
     }
 
 
@@ -73,13 +73,3 @@ def benchmarks() -> dict[str, list]:
         "reached": ["yes" if row["reached"] else "no" for row in rows],
         "on": [row["date"] for row in rows],
     }
-
-
-def _processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    table = Path("/proc/cpuinfo")
-    if table.is_file():
-        for line in table.read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

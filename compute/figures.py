@@ -1,8 +1,8 @@
 """The figures of the book: arrays in, a figure out, in one style.
 
 A function takes arrays and returns a `matplotlib.figure.Figure` (or a Plotly figure where one wants to turn it); it
-reads nothing and shows nothing. Light figures keep a transparent ground and matplotlib's default text colour, which the page
-turns into its own; skies are black, and black means that nothing was seen there.
+reads nothing and shows nothing. Light figures keep a transparent ground and matplotlib's default text colour, which the
+page turns into its own; skies are black, and black means that nothing was seen there.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 A sentence is worded by a stated rule, so that it is true of any catalogue and a test can hold it. Chapters: all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 SIGMAS = 5  # what a difference needs, in standard errors, to be called one
 
@@ -74,4 +74,13 @@ def hole_places(closer_in: Sequence[int], count: int) -> str:
     return (
         f"They are spread through the cloud: {nearest:.0%} of its tokens are closer in than the innermost, "
         f"{farthest:.0%} than the outermost."
+    )
+
+
+def origin(card: Mapping[str, object]) -> str:
+    """Whence the matrix comes and under which licence, as far as the model's card tells."""
+    source = card.get("source") or "a file of whose origin nothing is known here"
+    licence = card.get("licence")
+    return f"The matrix is read from {source}, " + (
+        f"under the licence {licence}" if licence else "under a licence that its owner will know"
     )

@@ -101,7 +101,7 @@ class Book:
     def build(self, *words: str, code: int | None = 0) -> str:
         """Run `jupyter-book build .` and return what it printed; `code` is the exit code it must have."""
         ran = subprocess.run(
-            [sys.executable, "-m", "jupyter_book.cli.main", "build", ".", *words],
+            [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", *words],
             cwd=self.folder, env=self.environment, capture_output=True, text=True,
         )  # fmt: skip
         printed = ran.stdout + ran.stderr

@@ -49,3 +49,10 @@ def test_common_direction_follows_the_sign_and_the_noise():
 )
 def test_hole_places(closer_in, words):
     assert words in sentences.hole_places(closer_in, 10_000)
+
+
+def test_the_origin_of_a_model_nobody_knows():
+    assert sentences.origin({"source": "wheel a==1", "licence": "MIT"}) == (
+        "The matrix is read from wheel a==1, under the licence MIT"
+    )
+    assert "nothing is known" in sentences.origin({}) and "its owner" in sentences.origin({"source": "x"})
