@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback_hub import COMMIT, LoopbackHub, safetensors
 
-from compute import checkpoint, hub, one_tensor, sources, weights
+from compute import checkpoint, hub, one_tensor, ranges, sources, weights
 from compute.ranges import Patience, Server
 
 MODEL = "star/dust"
@@ -117,10 +117,12 @@ def test_what_is_kept_tells_where_it_came_from(serve):
     assert not list(kept.folder.parent.glob(".partial/*"))
 
 
-def test_a_second_time_needs_no_network(serve):
+def test_a_second_time_needs_no_network(serve, monkeypatch):
     server = serve()
     first = obtain()
     server.log.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(hub, "one_at_a_time", None)  # nor a lock
     assert obtain() == first and obtain(COMMIT) == first
     assert server.log == []
 
@@ -385,6 +387,17 @@ def test_a_server_that_ignores_ranges_is_refused_without_reading_the_file(serve)
     assert sum(asked.range is not None for asked in server.log) == 1
 
 
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", holder(), "tokenizer.json"])
+def test_a_file_of_another_commit_than_the_config_is_noticed(serve, name):
+    def fault(asked, reply):
+        if asked.path.endswith("/" + name):
+            reply.headers["X-Repo-Commit"] = "f" * 40
+
+    serve(fault=fault)
+    with pytest.raises(ValueError, match=f"its commit was {COMMIT} and is now ffff"):
+        obtain()
+
+
 @pytest.mark.parametrize("header", ["ETag", "X-Linked-Etag", "X-Repo-Commit"])
 def test_a_file_that_changes_between_parts_is_noticed(serve, header):
     def fault(asked, reply):
@@ -530,6 +543,15 @@ def test_a_redirect_to_nowhere_is_not_followed(serve, target):
         obtain()
 
 
+def test_a_redirect_out_of_tls_is_not_followed():
+    _next = ranges._next
+    assert _next("https://hub/a", "/b", "asked") == "https://hub/b"
+    assert _next("http://hub/a", "https://store/b", "asked") == "https://store/b"
+    for target in ("http://store/b", "file:///etc/hosts", "ftp://store/b"):
+        with pytest.raises(ValueError, match="not followed"):
+            _next("https://hub/a", target, "asked")
+
+
 def test_a_token_with_a_line_break_inside_is_refused_without_being_shown(serve, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_a\r\nHost: evil")
     server = serve()
@@ -551,7 +573,8 @@ def test_offline_with_nothing_there_names_the_two_ways(monkeypatch):
     with LoopbackHub(MODEL, {}) as gone:
         address = gone.address
     monkeypatch.setenv("HF_ENDPOINT", address)
-    with pytest.raises(FileNotFoundError, match="Two ways.*compute fetch star/dust.*AZIMUTH_MODEL") as raised:
+    words = "gave up after 2 tries.*Two ways.*compute fetch star/dust.*AZIMUTH_MODEL"
+    with pytest.raises(FileNotFoundError, match=words) as raised:
         obtain()
     assert raised.value.__suppress_context__
 
