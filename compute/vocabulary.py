@@ -52,7 +52,7 @@ class Vocabulary:
     @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 of source, kinds, lengths and bytes, in hexadecimal."""
-        lengths = np.array([-1 if token is None else len(token) for token in self.tokens], "<i8")
+        lengths = np.array([len(token or b"") for token in self.tokens], "<i8")  # kinds tell None from empty
         digest = hashlib.sha256(f"{self.source} {len(self)}\n".encode())
         digest.update(self.kinds.tobytes() + lengths.tobytes())
         digest.update(b"".join(token or b"" for token in self.tokens))

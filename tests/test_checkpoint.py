@@ -71,7 +71,7 @@ def test_tied_must_be_true_or_false():
 
 @pytest.mark.parametrize(
     "shard", ["../a.safetensors", "/etc/a.safetensors", "a/b.safetensors", "..", "", "a\\b.safetensors",
-              "C:a.safetensors", "a.safetensors\0", "a.bin", "pytorch_model.bin", None, 3, ["a"]]
+              "C:a.safetensors", "a\0.safetensors", "a.bin", "pytorch_model.bin", None, 3, ["a"]]
 )  # fmt: skip
 def test_a_shard_cannot_lead_out_of_its_folder(shard, tmp_path):
     path = folder(tmp_path / "model", {}, {"one.safetensors": {HEAD: bits(3, 2)}})

@@ -168,6 +168,8 @@ TABLES_THAT_LIE = {
     "list of numbers": (b'{"model": {"vocab": [1, 2]}}', "token's text was expected"),
     "list of nothing": (b'{"model": {"vocab": [[]]}}', "token's text was expected"),
     "added a text": (b'{"model": {"vocab": {}}, "added_tokens": ["a"]}', "has no content"),
+    "added without content": (b'{"model": {"vocab": {}}, "added_tokens": [{"id": 0}]}', "has no content"),
+    "added number": (b'{"model": {"vocab": {}}, "added_tokens": [{"id": 0, "content": 3}]}', "has no content"),
     "added without id": (b'{"model": {"vocab": {}}, "added_tokens": [{"content": "a"}]}', "id None"),
 }
 
@@ -204,9 +206,9 @@ def test_gguf_spellings_and_kinds():
 
 
 def test_rows_that_a_converter_filled_up_have_no_token():
-    found = from_gguf(_metadata(["a", "[PAD1]", "[PAD9]"], [1, 5, 5]), 3, "a test")
-    assert list(found.tokens) == [b"a", None, b"[PAD9]"]
-    assert found.kinds.tolist() == [Kind.NORMAL, Kind.NONE, Kind.UNUSED]
+    found = from_gguf(_metadata(["a", "[PAD1]", "[PAD9]", "[PAD3]"], [1, 5, 5, 1]), 4, "a test")
+    assert list(found.tokens) == [b"a", None, b"[PAD9]", b"[PAD3]"]
+    assert found.kinds.tolist() == [Kind.NORMAL, Kind.NONE, Kind.UNUSED, Kind.NORMAL]
 
 
 def test_gguf_without_kinds_without_tokens_and_of_an_unknown_spelling():

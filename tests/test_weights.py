@@ -54,6 +54,8 @@ def test_float32_comes_through_bit_for_bit(tmp_path):
     patterns = np.random.default_rng(3).integers(0, 2**32, (100, 16), dtype=np.uint32)
     catalogue = open_path(lone(tmp_path / "a.safetensors", "lm_head.weight", "F32", patterns)).catalogue
     assert np.array_equal(catalogue.block(0, 100).view(np.uint32), patterns)
+    catalogue.block(0, 100)[:] = 0  # ours to change, not the file's
+    assert np.array_equal(catalogue.block(0, 100).view(np.uint32), patterns)
     assert catalogue.stored().dtype == np.uint32
 
 
