@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from compute import __version__
-
 T = TypeVar("T")
 HOPS = 5  # redirects followed
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # states of a server that may pass
@@ -137,7 +135,7 @@ class Server:
 
     def _open(self, url: str, headers: dict[str, str]) -> tuple[http.client.HTTPResponse, Facts]:
         """Asks for `url`, through redirects; returns the answer, of status 2xx, and what all hops tell."""
-        headers = {"User-Agent": f"azimuth/{__version__}", "Accept-Encoding": "identity", **headers}
+        headers = {"User-Agent": "azimuth", "Accept-Encoding": "identity", **headers}
         commit = linked = None
         at = url
         for _ in range(HOPS + 1):
