@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compute import entries, origin, paths, store
 from compute.cache import Call
+from compute.key import FORMAT
 
 DAY = 86_400  # seconds
 
@@ -19,44 +20,46 @@ def status(calls: Iterable[tuple[str, Call]]) -> list[dict]:
 
 
 def _row(name: str, call: Call) -> dict:
-    entry, record = _kept(call)
-    row = {"name": name, "key": call.key, "state": call.state()}
-    row |= {"seconds": record.get("seconds"), "bytes": store.size(entry) if entry else None}
-    return row | {"date": record.get("date")}
+    state = call.state()
+    entry = None if state == "missing" else _nearest(call, state)
+    record = store.glance(entry / store.RECORD) if entry else {}
+    row = {"name": name, "key": call.key, "state": state, "seconds": record.get("seconds")}
+    return row | {"bytes": store.size(entry) if entry else None, "date": record.get("date")}
 
 
 def why(name: str, call: Call) -> dict:
     """What a key is made of; where its entry comes from, or what differs from the nearest one that is kept."""
     told = _row(name, call) | {"function": call.function, "model": call.model, "arguments": call.arguments}
-    told |= {"code": sorted(call.code), "entry": None, "origin": None, "differs": None}
-    entry, record = _kept(call)
+    entry = _nearest(call, told["state"])
+    record = store.glance(entry / store.RECORD) if entry else {}
+    told |= {"code": sorted(call.code), "entry": str(entry) if entry else None, "origin": None, "differs": None}
     if told["state"] in ("fresh", "shipped"):
         told["origin"] = {part: record.get(part) for part in ("versions", "machine", "threads", "blessed")}
     elif record:
         told["differs"] = _differences(call, record)
-    return told | {"entry": str(entry) if entry else None}
+    return told
 
 
-def _kept(call: Call) -> tuple[Path | None, dict]:
-    """The entry of a result, else the newest with the same arguments, else the one with most in common."""
-    found = [(entry, record) for _, entry, record in entries.kin(call.function)]
-    exact = [(entry, record) for entry, record in found if record["key"] == call.key]
-    if exact:
-        return exact[0]
+def _nearest(call: Call, state: str) -> Path | None:
+    """The entry of a result, or the newest of those that have most in common with it."""
+    if state in ("fresh", "shipped"):
+        return call.entry("cache" if state == "fresh" else "shipped")
 
-    def nearness(item: tuple[Path, dict]) -> tuple[int, str]:
-        inputs = item[1].get("inputs", {})
-        return sum(inputs.get(name) == value for name, value in call.inputs.items()), str(item[1].get("date"))
+    def nearness(kept: tuple[str, Path, dict]) -> tuple[bool, int, str]:
+        inputs, date = kept[2].get("inputs", {}), str(kept[2].get("date"))
+        return inputs == call.inputs, sum(inputs.get(name) == value for name, value in call.inputs.items()), date
 
-    return max(found, key=nearness, default=(None, {}))
+    return max(entries.kin(call.function), key=nearness, default=(None, None, {}))[1]
 
 
 def _differences(call: Call, record: dict) -> dict:
-    """What changed since an entry was made, by name: code that is other, new or gone, and arguments then and now."""
+    """What changed since an entry was made: code by name that is other, new or gone, arguments then and now."""
     before, now = record.get("code", {}), call.code
     then, inputs = record.get("arguments", {}), record.get("inputs", {})
     names = sorted(inputs.keys() | call.inputs.keys())
     return {
+        "date": record.get("date"),
+        "format": {"then": record.get("format"), "now": FORMAT} if record.get("format") != FORMAT else None,
         "changed": sorted(name for name in now.keys() & before.keys() if now[name] != before[name]),
         "added": sorted(now.keys() - before.keys()),
         "removed": sorted(before.keys() - now.keys()),

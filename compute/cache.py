@@ -71,7 +71,7 @@ def cached(function: Callable[..., dict] | None = None, *, workspace: bool = Fal
 
     The function returns a dict of arrays, scalars, texts, and lists and dicts of those, and gets what the
     key says: numpy scalars as Python scalars. With workspace=True it also gets a folder by that name that
-    survives a kill, and may return Paths of files in it. `probe`, called with the same arguments and
+    survives a kill, and may return Paths of files in it, closed. `probe`, called with the same arguments and
     `shipped`, the committed Result, repeats enough of a long run to tell whether it would come out
     bit-identical; see `bless`. Raises TypeError at once for a function that is not at the top of an
     imported module.

@@ -138,7 +138,8 @@ def explanation(told: Mapping) -> list[str]:
         pairs += [("blessed", f"{moment(blessed['date'])} UTC; computed under {start(blessed['old_key'])}")]
     table = [f"{name:<9} {visible(value)}" for name, value in pairs if value is not None]
     if differs := told["differs"]:
-        table += ["", f"that entry is of {moment(told['date'])} UTC, and took {duration(told['seconds'])}; since then:"]
+        table += ["", f"that entry is of {moment(differs['date'])} UTC, and not of this key; since then:"]
+        table += [f"  format   {differs['format']['then']} -> {differs['format']['now']}"] if differs["format"] else []
         table += [f"  {what:<8} {name}" for what in ("changed", "added", "removed") for name in differs[what]]
         for other in differs["arguments"]:
             then, now = (json.dumps(other[when]) for when in ("then", "now"))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from compute import __version__, reach
+from compute.key import FORMAT
 
 PACKAGES = ("numpy", "scipy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "gguf", "torch", "dask")
 
@@ -28,7 +29,8 @@ def on_disk(qualified_name: str) -> dict[str, str]:
 def is_current(record: Mapping[str, object]) -> bool:
     """Whether a recorded result could be named by today's code: nothing that it reached has changed."""
     try:
-        return reach.reach_in(on_disk(record["roots"][0]), record["roots"]) == record["code"]
+        code = reach.reach_in(on_disk(record["roots"][0]), record["roots"])
+        return (record["format"], record["code"]) == (FORMAT, code)
     except (LookupError, TypeError):  # the function is gone, or the record is none
         return False
 

@@ -37,10 +37,12 @@ class Parts:
         self.arrays: dict[str, np.ndarray] = {}
         self.files: dict[str, Path] = {}
         self.tree = self._take(value, "")
+        self.text = readable(self.tree)
 
     def size(self) -> int:
-        """Bytes of the arrays and files, which are nearly all of it."""
-        return sum(array.nbytes for array in self.arrays.values()) + sum(f.stat().st_size for f in self.files.values())
+        """Bytes of it all on disk, but for the headers."""
+        arrays, files = self.arrays.values(), self.files.values()
+        return len(self.text) + sum(array.nbytes for array in arrays) + sum(file.stat().st_size for file in files)
 
     def _take(self, value: object, pointer: str) -> object:
         if isinstance(value, np.generic) and type(number := value.item()) in (bool, int, float, str):
@@ -72,10 +74,10 @@ class Parts:
 
     def _take_array(self, array: np.ndarray, pointer: str) -> dict:
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        if array.dtype not in NAMES:
+        if array.dtype not in NAMES or array.ndim > safetensors_file.MOST_DIMENSIONS:
             raise TypeError(
-                f"the array at {pointer} has dtype {array.dtype}, which the cache does not keep; it keeps bool, "
-                "integers and floats of 8 to 64 bits, and bfloat16"
+                f"the array at {pointer} has dtype {array.dtype} and {array.ndim} dimensions; the cache keeps bool, "
+                f"integers and floats of 8 to 64 bits, and bfloat16, of at most {safetensors_file.MOST_DIMENSIONS}"
             )
         self.arrays[pointer] = array
         return {"$array": pointer}
@@ -93,6 +95,11 @@ class Parts:
             raise ValueError(f"the file at {pointer} has a name that cannot be printed: {name!r}")
         self.files[name] = real
         return {"$file": name}
+
+
+def readable(tree: object) -> bytes:
+    """JSON with line breaks and in ASCII: tokens are hostile, and someone may open this in a terminal."""
+    return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
 
 
 def difference(one: Parts, other: Parts) -> str | None:
@@ -136,7 +143,7 @@ def _example(one: np.ndarray | None, other: np.ndarray | None) -> str:
     return f": element {index} is {one.reshape(-1)[at]} against {other.reshape(-1)[at]}"
 
 
-def put_together(tree: object, arrays: Mapping[str, np.ndarray], files: Path) -> object:
+def put_together(tree: object, arrays: Mapping[str, np.ndarray], files: Mapping[str, Path]) -> object:
     """The value that `Parts` took apart."""
     if isinstance(tree, list):
         return [put_together(item, arrays, files) for item in tree]
@@ -148,7 +155,7 @@ def put_together(tree: object, arrays: Mapping[str, np.ndarray], files: Path) ->
         case [("$float", str(number))]:
             return float(number)
         case [("$file", str(name))]:
-            return files / name
+            return files[name]
         case [("$dict", dict(inner))]:
             tree = inner
     return {name: put_together(item, arrays, files) for name, item in tree.items()}

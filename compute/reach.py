@@ -8,10 +8,10 @@ be followed counts whole:
 
 - a module used as a value (`getattr(lattice, name)`), an attribute it does not visibly have, `import *`:
   that module;
-- `globals()`, `vars()`, `eval`, `exec`: the module they stand in; `import_module`, `__import__`,
-  `sys.modules`: the package;
-- statements that run on import without binding a name (`np.seterr(...)`, a definition handed to a decorator
-  of ours): they count for all of their module and for all that imports it.
+- `globals()`, `vars()`, `eval`, `exec`: the module they stand in; `import_module`, `__import__`, `sys.modules`,
+  `__subclasses__`: the package;
+- what else runs on import (`np.seterr(...)`, `lattice.STEP = 2`, a definition handed to a decorator of ours): it
+  counts for all of its module and for all that imports it.
 
 Not seen: state that other modules change behind a definition's back (the house has no such globals), and
 compiled code. Docstrings, comments and layout do not count, nor `if __name__ == "__main__"`, nor the
@@ -132,7 +132,7 @@ class _Package:
         edges = {place for place in meant if ":" in place}
         if mentions.words & IN_OWN_MODULE:
             edges.add(f"{module_name}:*")
-        if "__import__" in mentions.words or any(target.startswith(IN_PACKAGE) for target in meant):
+        if mentions.words & {"__import__", "__subclasses__"} or any(target.startswith(IN_PACKAGE) for target in meant):
             edges |= {f"{other}:*" for other in self._texts if other not in MACHINERY}
         edges |= self._effects(mentions.imports | {module_name})
         if name == "<import>":

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from compute.integrity import flush_folder, sha256_of
-from compute.parts import Parts, put_together, safetensors, views
+from compute.parts import Parts, put_together, readable, safetensors, views
 
 SUMS, RECORD, VALUE, TENSORS, FILES = (
     "SHA256SUMS",
@@ -35,8 +35,8 @@ def write(folder: Path, record: Mapping[str, object], parts: Parts) -> None:
     """Fills a new folder with an entry and flushes it to the disk."""
     folder.mkdir(parents=True)
     sums = {
-        VALUE: _put(folder / VALUE, [_readable(parts.tree)]),
-        RECORD: _put(folder / RECORD, [_readable(record)]),
+        VALUE: _put(folder / VALUE, [parts.text]),
+        RECORD: _put(folder / RECORD, [readable(record)]),
     }
     if parts.arrays:
         sums[TENSORS] = _put(folder / TENSORS, safetensors(parts.arrays))
@@ -72,21 +72,24 @@ def rewrite_record(folder: Path, record: Mapping[str, object]) -> None:
     sums = {name: sha for name, sha in _sums(folder).items() if name != RECORD}
     (folder / RECORD).unlink()
     (folder / SUMS).unlink()
-    _seal(folder, sums | {RECORD: _put(folder / RECORD, [_readable(record)])})
+    _seal(folder, sums | {RECORD: _put(folder / RECORD, [readable(record)])})
 
 
 def read(folder: Path) -> tuple[dict, dict]:
-    """The record and the value of an entry, every byte verified; arrays are read-only views of the mapped
-    file.
+    """The record and the value of an entry, every byte verified; arrays are read-only views of the mapped file.
 
     Raises ValueError that says what is damaged.
     """
     held = _verified(folder)
-    record = json.loads(held[RECORD])
-    if (record["function"], record["key"]) != (folder.parent.name, folder.name):
-        raise ValueError(f"it is the entry of {record['function']} {record['key']}, under another name")
-    arrays = views(held[TENSORS]) if TENSORS in held else {}
-    return record, put_together(json.loads(held[VALUE]), arrays, folder / FILES)
+    try:
+        record = json.loads(held[RECORD])
+        if (record["function"], record["key"]) != (folder.parent.name, folder.name):
+            raise ValueError(f"it is the entry of {record['function']} {record['key']}, under another name")
+        arrays = views(held[TENSORS]) if TENSORS in held else {}
+        files = {name.removeprefix(f"{FILES}/"): folder / name for name in held if name.startswith(f"{FILES}/")}
+        return record, put_together(json.loads(held[VALUE]), arrays, files)
+    except (KeyError, TypeError) as error:  # nobody's accident: the checksums are right
+        raise ValueError(f"its parts do not fit together: {error!r}") from error
 
 
 def glance(path: Path) -> dict:
@@ -127,18 +130,13 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _readable(tree: object) -> bytes:
-    """JSON with line breaks and in ASCII: tokens are hostile, and someone may open this in a terminal."""
-    return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
-
-
 def _listing(sums: Mapping[str, str]) -> bytes:
     return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
 
 
 def _sums(folder: Path) -> dict[str, str]:
     """{file: SHA-256} as the entry states it."""
-    lines = (folder / SUMS).read_bytes().decode().splitlines()
+    lines = (folder / SUMS).read_bytes().decode("utf-8", "replace").splitlines()
     return {line[66:]: line[:64] for line in lines}
 
 
@@ -155,7 +153,9 @@ def _verified(folder: Path) -> dict[str, bytes | mmap.mmap]:
                 held[name] = path.read_bytes()
             elif name == TENSORS:
                 held[name] = _mapped(path)
-            found[name] = hashlib.sha256(held[name]).hexdigest() if name in held else sha256_of(path)
+            else:
+                held[name] = b""  # files/ are for whoever asks for them
+            found[name] = hashlib.sha256(held[name]).hexdigest() if held[name] else sha256_of(path)
             if found[name] != stated[name]:
                 raise ValueError(f"{name} has SHA-256 {found[name][:12]}, not {stated[name][:12]}")
         if _listing(found) != (folder / SUMS).read_bytes() or not {RECORD, VALUE} <= found.keys():

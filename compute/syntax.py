@@ -17,7 +17,7 @@ class Module:
 
     bindings   {name: all syntax that binds or changes it, in order, after the conditions it stands under}
     aliases    {name: the targets that imports give it}
-    effects    statements that do something on import beyond binding names
+    effects    statements that do something on import beyond binding names: a call, a change to something imported
     decorated  {name: its decorators}, the cache's own taken off
     imports    the modules that are imported with this one;  stars: those of them imported by `*`
     whole      all statements
@@ -59,7 +59,10 @@ class Module:
             own += [node for node in ast.walk(statement) if isinstance(node, ast.Global)]
             for bound in dict.fromkeys(bound for node in own for bound in bound_by(node)):
                 self.bindings[bound] += [*conditions, statement]
-            if any(isinstance(node, ast.Expr) for node in own):
+            changed = {
+                bound for node in own if isinstance(node, ast.Attribute | ast.Subscript) for bound in bound_by(node)
+            }
+            if changed & self.aliases.keys() or any(isinstance(node, ast.Expr) for node in own):
                 self.effects += [*conditions, statement]
 
     def _absolute(self, node: ast.ImportFrom) -> str:

@@ -251,6 +251,7 @@ def test_others_can_read_the_arrays(tmp_path):
         ({"a": np.array(["2020"], "datetime64[D]")}, "/a has dtype datetime64"),
         ({"a": np.zeros(2, [("x", "f4")])}, "/a has dtype"),
         ({"a": np.zeros(2, np.longdouble)}, "/a has dtype"),
+        ({"a": np.zeros((1,) * 33)}, "/a has dtype float64 and 33 dimensions"),
         ({"a": np.ma.masked_array([1], [True])}, "/a is a MaskedArray"),
         ({"a": {1: 2}}, "/a has the key 1"),
         ({"a": {"b/c": {2}}}, "/a/b~1c is a set"),

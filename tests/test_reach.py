@@ -815,6 +815,57 @@ X = 7
             ("b2", "X = 7", "X = 8"),
         ],
     ),
+    "changes to another module on import": (
+        """
+--- a
+import numpy as np
+from planet.b import g
+
+np.options["x"] = 1
+
+def f():
+    return g()
+--- b
+from planet import c
+
+def g():
+    return 1
+
+c.STEP = 2
+OTHER = c.STEP
+--- c
+STEP = 3
+""",
+        [
+            ("a", "= 1", "= 9"),
+            ("b", "STEP = 2", "STEP = 9"),
+        ],
+        [
+            ("b", "OTHER = c.STEP", "OTHER = -c.STEP"),
+        ],
+    ),
+    "subclasses that are found by asking": (
+        """
+--- a
+from planet.b import Base
+
+def f():
+    return [kind().go() for kind in Base.__subclasses__()]
+--- b
+class Base:
+    pass
+--- c
+from planet.b import Base
+
+class K(Base):
+    def go(self):
+        return 1
+""",
+        [
+            ("c", "return 1", "return 9"),
+        ],
+        [],
+    ),
     "a registry that a decorator fills": (
         """
 --- a
