@@ -11,7 +11,7 @@ can be stored lies between them.
 
 Patterns are unsigned integers as stored; arrays of the floating-point dtype itself (ml_dtypes.bfloat16,
 float16, float32) are read as their patterns. Chapter: The lattice.
-Sources: goldberg1991floating, kalamkar2019bfloat16.
+Sources: [goldberg1991floating], [kalamkar2019bfloat16].
 """
 
 from dataclasses import dataclass
@@ -77,11 +77,15 @@ def patterns(stored, lattice: Lattice = BFLOAT16) -> np.ndarray:
     if stored.dtype.name == lattice.name and stored.dtype.isnative:
         return stored.view(lattice.unsigned)
     if stored.dtype.kind not in "iu":
-        raise TypeError(f"patterns of {lattice.name} asked for, {stored.dtype} found; "
-                        f"round to {lattice.name} first (compute.rounding), or name the lattice")
+        raise TypeError(
+            f"patterns of {lattice.name} asked for, {stored.dtype} found; "
+            f"round to {lattice.name} first (compute.rounding), or name the lattice"
+        )
     if stored.size and not 0 <= stored.min() <= stored.max() < 1 << lattice.width:
-        raise OverflowError(f"a pattern of {lattice.name} is 0 .. {(1 << lattice.width) - 1}; "
-                            f"found {stored.min()} .. {stored.max()}")
+        raise OverflowError(
+            f"a pattern of {lattice.name} is 0 .. {(1 << lattice.width) - 1}; "
+            f"found {stored.min()} .. {stored.max()}"
+        )
     return stored.astype(lattice.unsigned)
 
 
@@ -103,9 +107,11 @@ def magnitude(stored, lattice: Lattice = BFLOAT16) -> np.ndarray:
     outside = ~is_finite(found, lattice)
     if outside.any():
         first = tuple(int(axis) for axis in np.argwhere(outside)[0])
-        raise ValueError(f"{int(outside.sum())} of {found.size} {lattice.name} patterns are infinite or NaN, "
-                         f"with no place on the lattice; the first is {int(found[first]):#x} at {first}. "
-                         "Leave them out: is_finite says where they are")
+        raise ValueError(
+            f"{int(outside.sum())} of {found.size} {lattice.name} patterns are infinite or NaN, "
+            f"with no place on the lattice; the first is {int(found[first]):#x} at {first}. "
+            "Leave them out: is_finite says where they are"
+        )
     return _without_sign(found, lattice).astype(lattice.signed)
 
 
@@ -113,7 +119,7 @@ def ordinal(stored, lattice: Lattice = BFLOAT16) -> np.ndarray:
     """Return the place of each finite pattern in the order of the values; both zeros have ordinal 0.
 
     A pattern without its sign bit, read as an integer, already rises with the value; the sign turns it
-    round. dtype lattice.signed. Raises ValueError for an infinity or a NaN. Source: goldberg1991floating.
+    round. dtype lattice.signed. Raises ValueError for an infinity or a NaN. Source: [goldberg1991floating].
     """
     found = patterns(stored, lattice)
     absolute = magnitude(found, lattice)
@@ -130,8 +136,10 @@ def pattern(ordinals, lattice: Lattice = BFLOAT16) -> np.ndarray:
         raise TypeError(f"an ordinal is an integer; found {ordinals.dtype}")
     largest = lattice.infinity - 1
     if ordinals.size and not -largest <= ordinals.min() <= ordinals.max() <= largest:
-        raise OverflowError(f"{lattice.name} has the ordinals -{largest} .. {largest}; "
-                            f"found {ordinals.min()} .. {ordinals.max()}")
+        raise OverflowError(
+            f"{lattice.name} has the ordinals -{largest} .. {largest}; "
+            f"found {ordinals.min()} .. {ordinals.max()}"
+        )
     ordinals = ordinals.astype(lattice.signed)
     return np.where(ordinals < 0, lattice.sign - ordinals, ordinals).astype(lattice.unsigned)
 
@@ -201,7 +209,7 @@ def record_distance(start, end, lattice: Lattice = BFLOAT16) -> np.ndarray:
 
     It equals `cells` where both ends share a binade (the subnormals and the smallest normal binade, on both
     sides of zero, count as one); elsewhere it is fractional, or, from near zero, astronomical.
-    Raises ValueError for an infinity or a NaN. Source: harrell2025azimuth.
+    Raises ValueError for an infinity or a NaN. Source: [harrell2025azimuth].
     """
     magnitude(end, lattice)  # refuses an end that is no number; ulp refuses such a start
     return (value(end, lattice) - value(start, lattice)) / ulp(start, lattice)
@@ -224,9 +232,11 @@ def extent(displacement) -> Extent:
     size = np.abs(np.asarray(displacement))
     if size.dtype.kind not in "iu":
         raise TypeError(f"a displacement counts whole cells; found {size.dtype}: use cells(start, end)")
-    return Extent(l1=size.sum(axis=-1, dtype=np.int64),
-                  l2=np.sqrt((size.astype(float) ** 2).sum(axis=-1)),
-                  linf=size.max(axis=-1, initial=0).astype(np.int64))
+    return Extent(
+        l1=size.sum(axis=-1, dtype=np.int64),
+        l2=np.sqrt((size.astype(float) ** 2).sum(axis=-1)),
+        linf=size.max(axis=-1, initial=0).astype(np.int64),
+    )
 
 
 def regime(displacement) -> np.ndarray:
@@ -235,7 +245,7 @@ def regime(displacement) -> np.ndarray:
     3 early: L2 > sqrt(D); else 2 midlife: L-infinity > 1; else 1 late: something moved; 0 frozen: L1 = 0.
     L2 > sqrt(D) says that the root mean square over the components exceeds one cell. It implies L-infinity
     > 1, for the ball of radius sqrt(D) holds the cube of the neighbouring cells and meets it at its
-    corners. Source: harrell2025azimuth.
+    corners. Source: [harrell2025azimuth].
     """
     reach = extent(displacement)
     # squares are compared, not roots: the boundary is an integer and is met exactly

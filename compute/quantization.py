@@ -31,14 +31,18 @@ def unpack(stored) -> Blocks:
     """
     stored = np.asarray(stored)
     if stored.dtype != np.uint8 or stored.ndim != 2 or stored.shape[1] % BLOCK_BYTES:
-        raise ValueError(f"rows of Q8_0 are uint8 (n, a multiple of {BLOCK_BYTES} bytes); "
-                         f"found {stored.dtype} {stored.shape}")
+        raise ValueError(
+            f"rows of Q8_0 are uint8 (n, a multiple of {BLOCK_BYTES} bytes); "
+            f"found {stored.dtype} {stored.shape}"
+        )
     blocks = np.ascontiguousarray(stored).reshape(len(stored), -1, BLOCK_BYTES)  # (n, D / 32, 34)
     scales = np.ascontiguousarray(blocks[..., :2]).view("<f2")[..., 0].astype(np.float16)  # (n, D / 32)
     if not np.isfinite(scales).all():
         bad = np.argwhere(~np.isfinite(scales))[0]
-        raise ValueError(f"block {bad[1]} of row {bad[0]} has the scale {scales[tuple(bad)]}; the tensor is "
-                         "damaged or is not Q8_0")
+        raise ValueError(
+            f"block {bad[1]} of row {bad[0]} has the scale {scales[tuple(bad)]}; the tensor is "
+            "damaged or is not Q8_0"
+        )
     return Blocks(scales, blocks[..., 2:].view(np.int8))
 
 
@@ -61,8 +65,9 @@ def quantize(values) -> np.ndarray:
     blocks = values.reshape(len(values), -1, BLOCK)  # (n, D / 32, 32)
     scales = np.abs(blocks).max(axis=-1, initial=0) / np.float32(127)  # (n, D / 32)
     if not (scales < 65520).all():
-        raise ValueError(f"the largest component is {np.abs(values).max()}, its scale no float16; "
-                         "Q8_0 reaches 8.3e6")
+        raise ValueError(
+            f"the largest component is {np.abs(values).max()}, its scale no float16; Q8_0 reaches 8.3e6"
+        )
     with np.errstate(divide="ignore", over="ignore"):
         inverse = np.where(scales == 0, np.float32(0), 1 / scales)
     steps = blocks * inverse[..., None]
@@ -90,8 +95,10 @@ def step_census(row_blocks) -> StepCensus:
     for stored in row_blocks:
         scales, quants = unpack(stored)
         if np.signbit(scales).any():
-            raise ValueError(f"{int(np.signbit(scales).sum())} blocks have a negative scale; the tensor is "
-                             "damaged or is not Q8_0")
+            raise ValueError(
+                f"{int(np.signbit(scales).sum())} blocks have a negative scale; the tensor is "
+                "damaged or is not Q8_0"
+            )
         place = scales.view(np.uint16).astype(np.int64)[..., None] * 129 + np.abs(quants.astype(np.int64))
         counts += np.bincount(place.ravel(), minlength=counts.size).reshape(counts.shape)
     used = counts.any(axis=1)
@@ -125,7 +132,8 @@ def values_per_cell(scales) -> np.ndarray:
     if not (np.isfinite(scales) & (scales > 0)).all():
         raise ValueError(f"a step is a positive number; found {scales.min()} .. {scales.max()}")
     number_line = value(pattern(np.arange(BFLOAT16.infinity)))  # (32640,) rising from 0
-    below = np.searchsorted(number_line, (np.arange(128) + 0.5) * scales[:, None])  # (S, 128): values under each edge
+    edges = (np.arange(128) + 0.5) * scales[:, None]  # (S, 128), the upper ones
+    below = np.searchsorted(number_line, edges)
     counts = np.diff(below, axis=1, prepend=0)
     counts[:, 0] = 2 * counts[:, 0] - 1
     return counts
@@ -153,10 +161,11 @@ def unseen_share(census: StepCensus, hops) -> np.ndarray:
     scale as unmoved.
     """
     used = census.scales > 0
-    held = values_per_cell(census.scales[used])[..., None]  # (S, 128, 1)
-    counts = census.counts[used, :128, None]
-    stays = np.maximum(held - np.asarray(hops), 0) / np.maximum(held, 1)  # (S, 128, K)
-    return (stays * counts).sum(axis=(0, 1)) / counts.sum()
+    held = values_per_cell(census.scales[used])  # (S, 128)
+    counts = census.counts[used, :128]
+    hops = np.asarray(hops)
+    stays = [np.maximum(held - hop, 0) / np.maximum(held, 1) for hop in hops.ravel()]  # each (S, 128)
+    return np.array([(stay * counts).sum() for stay in stays]).reshape(hops.shape) / counts.sum()
 
 
 class Survivors(NamedTuple):
@@ -167,10 +176,10 @@ class Survivors(NamedTuple):
     together: np.ndarray  # float64 (R, R), share of trials in which two rows have become one
 
 
-def survivors(stored, components, populations, exponents, trials: int,
-              generator: np.random.Generator) -> Survivors:
-    """Return how many bfloat16 rows stay apart in Q8_0, the components that they share drawn anew each
-    trial.
+def survivors(
+    stored, components, populations, exponents, trials: int, generator: np.random.Generator
+) -> Survivors:
+    """Return how many bfloat16 rows stay apart in Q8_0, what they share being drawn anew each trial.
 
     stored (R, K) are the patterns of the K components in which the rows differ, at the indices `components`
     of a row; `exponents` (D,) the biased exponents of all D components, in any order, those K among them.
@@ -180,26 +189,34 @@ def survivors(stored, components, populations, exponents, trials: int,
     """
     stored, components = patterns(stored), np.asarray(components)
     if (stored >> 7 != stored[0] >> 7).any():
-        raise ValueError("the rows differ in a sign or an exponent: what they share cannot be told from a list")
-    shared = np.setdiff1d(np.arange(len(exponents)), components)
+        raise ValueError(
+            "the rows differ in a sign or an exponent: what they share cannot be told from a list"
+        )
     pool = _without(exponents, (stored[0] >> 7) & 0xFF)
+    # only blocks with a component of interest are quantized: in the others the rows agree before and after
+    touched = np.flatnonzero(np.isin(np.arange(len(exponents)) // BLOCK, components // BLOCK))
+    place = np.searchsorted(touched, components)
+    shared = np.setdiff1d(np.arange(len(touched)), place)
     rows, largest = np.empty(trials, dtype=np.int64), np.empty(trials, dtype=np.int64)
     together = np.zeros((len(stored), len(stored)))
-    bits = np.empty((len(stored), len(exponents)), dtype=np.uint16)  # (R, D)
-    bits[:, components] = stored
+    bits = np.empty((len(stored), len(touched)), dtype=np.uint16)  # (R, K')
+    bits[:, place] = stored
     for trial in range(trials):
-        low = generator.integers(0, 256, size=len(pool), dtype=np.uint16)  # a mantissa, and a sign
-        bits[:, shared] = generator.permutation(pool) << 7 | (low & 0x7F) | (low >> 7) << 15
-        label = np.unique(quantize(widen(bits)), axis=0, return_inverse=True)[1].ravel()
-        rows[trial] = label.max() + 1
-        largest[trial] = np.bincount(label, weights=populations).max()
-        together += label[:, None] == label
+        low = generator.integers(0, 256, size=len(shared), dtype=np.uint16)  # a mantissa, and a sign
+        bits[:, shared] = generator.permutation(pool)[: len(shared)] << 7 | (low & 0x7F) | (low >> 7) << 15
+        bytes_of = quantize(widen(bits))
+        same = (bytes_of[:, None] == bytes_of).all(axis=-1)  # (R, R)
+        rows[trial] = (same.argmax(axis=1) == np.arange(len(stored))).sum()  # each row's first twin is itself
+        largest[trial] = (same @ np.asarray(populations)).max()
+        together += same
     return Survivors(rows, largest, together / trials)
 
 
 def _without(exponents, taken) -> np.ndarray:
     left = np.bincount(exponents, minlength=256) - np.bincount(taken, minlength=256)
     if (left < 0).any():
-        raise ValueError(f"exponents {np.flatnonzero(left < 0).tolist()} occur more often in the rows than "
-                         "in the list of all components")
+        raise ValueError(
+            f"exponents {np.flatnonzero(left < 0).tolist()} occur more often in the rows than "
+            "in the list of all components"
+        )
     return np.repeat(np.arange(256, dtype=np.uint16), left)

@@ -1,9 +1,8 @@
-"""Rounding onto a lattice, and what rounding does to an optimiser: which steps arrive, and which never
-happened.
+"""Rounding onto a lattice, and what it does to an optimiser: which steps arrive, and which never happened.
 
-A stored weight is rounded to the nearest value after each step. A step shorter than half a cell rounds
-back: the weight has not moved, and no number of such steps will move it. Chapter: The lattice. Sources:
-goldberg1991floating, gupta2015limited, zamirai2021bfloat16, loshchilov2019decoupled.
+A stored weight is rounded to the nearest value after each step. A step shorter than half a cell rounds back:
+the weight has not moved, and no number of such steps will move it. Chapter: The lattice.
+Sources: [goldberg1991floating], [gupta2015limited], [zamirai2021bfloat16], [loshchilov2019decoupled].
 """
 
 from typing import NamedTuple
@@ -20,7 +19,7 @@ def round_nearest(values, lattice: Lattice = BFLOAT16) -> np.ndarray:
 
     ordinal = (e - e_min) 2^m + rint(|x| / 2^(e - m)), with e the power of two of the binade of x (not below
     e_min, that of the smallest normal value) and m the mantissa bits: one rounding, whatever the format. A
-    NaN becomes the quiet NaN of its sign. Source: goldberg1991floating.
+    NaN becomes the quiet NaN of its sign. Source: [goldberg1991floating].
     """
     values = np.asarray(values, dtype=float)
     size = np.abs(values)
@@ -42,7 +41,7 @@ def round_float32(values) -> np.ndarray:
     odd, carries into it exactly when the lower half says so. Past the largest value it carries into
     infinity. A NaN becomes the quiet NaN of its sign: cut off, one whose payload lies in the lower half
     would turn into infinity. Raises TypeError unless the values are float32: from float64 it would round
-    twice. Source: kalamkar2019bfloat16.
+    twice. Source: [kalamkar2019bfloat16].
     """
     stored = _float32_patterns(values)
     rounded = stored + 0x7FFF + (stored >> 16 & 1)
@@ -54,7 +53,7 @@ def round_stochastic(values, generator: np.random.Generator) -> np.ndarray:
 
     P(away from zero) = (distance from the value towards zero) / cell, in steps of 2^-16, so that the mean
     is the value itself, short of overflow. What is representable stays. NaN and infinity as in
-    `round_float32`. Sources: gupta2015limited, zamirai2021bfloat16.
+    `round_float32`. Sources: [gupta2015limited], [zamirai2021bfloat16].
     """
     stored = _float32_patterns(values)
     rounded = stored + generator.integers(0, 1 << 16, size=stored.shape, dtype=np.uint64)
@@ -64,8 +63,10 @@ def round_stochastic(values, generator: np.random.Generator) -> np.ndarray:
 def _float32_patterns(values) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype != np.float32:
-        raise TypeError(f"float32 asked for, {values.dtype} found; use round_nearest, or convert first, "
-                        "knowing that two roundings are not one")
+        raise TypeError(
+            f"float32 asked for, {values.dtype} found; use round_nearest, or convert first, "
+            "knowing that two roundings are not one"
+        )
     return values.view(np.uint32).astype(np.uint64)  # room for the carry
 
 
@@ -96,7 +97,7 @@ def is_lost(stored, update, lattice: Lattice = BFLOAT16) -> np.ndarray:
     """Return where weight + update rounds to nearest back to the weight: the step never happened.
 
     The update (weight's unit) is compared with half the cell that it points into; nothing is added, so
-    nothing is rounded. A tie stays where the pattern is even. Source: zamirai2021bfloat16.
+    nothing is rounded. A tie stays where the pattern is even. Source: [zamirai2021bfloat16].
     """
     update = np.asarray(update, dtype=float)
     room = half_cells(stored, lattice)
@@ -110,7 +111,7 @@ def decay_threshold(stored, lattice: Lattice = BFLOAT16) -> np.ndarray:
 
     (cell towards zero) / (2 |w|); an odd pattern moves at the threshold itself, an even one just beyond; a
     zero never moves (inf). In each normal binade it runs from 2^-9 at the foot over 2^-8 down to 2^-9
-    again: below 2^-9 decay does nothing to any normal bfloat16 weight. Source: loshchilov2019decoupled.
+    again: below 2^-9 decay does nothing to any normal bfloat16 weight. Source: [loshchilov2019decoupled].
     """
     weight = np.abs(value(stored, lattice))
     toward = half_cells(stored, lattice).toward
@@ -131,7 +132,7 @@ def adamw_step(stored, direction, learning_rate: float, decay: float) -> np.ndar
     """Return the bfloat16 patterns after one AdamW step, with the two roundings that PyTorch makes.
 
     w <- round(w (1 - lr wd)), then w <- round(w - lr direction), direction = m / (sqrt(v) + eps),
-    dimensionless; arithmetic in float32. Source: loshchilov2019decoupled.
+    dimensionless; arithmetic in float32. Source: [loshchilov2019decoupled].
     """
     shrunk = round_float32(widen(stored) * np.float32(1 - learning_rate * decay))
     step = np.float32(learning_rate) * np.asarray(direction, dtype=np.float32)
@@ -139,7 +140,7 @@ def adamw_step(stored, direction, learning_rate: float, decay: float) -> np.ndar
 
 
 def lost_share(spread: float, step: float) -> float:
-    """Return the share of bfloat16 weights drawn from N(0, spread^2) that a step of +step or -step leaves alone.
+    """Return the share of N(0, spread^2) weights in bfloat16 that a step of +step or -step leaves alone.
 
     spread and step in the weight's unit; both signs equally likely. Summed over all patterns with the exact
     mass of each cell, not sampled.
@@ -176,9 +177,9 @@ class Path(NamedTuple):
 def second_moment_path(squares, beta2: float) -> Path:
     """Return Adam's second moment v after each step of squared gradients (T, ...), from v = 0.
 
-    v <- beta2 v + (1 - beta2) g^2. `stored` keeps v in bfloat16 and rounds twice a step, the product and then
-    the sum, as PyTorch does; `exact` is float64. Unit: gradient squared.
-    Sources: kingma2015adam, zamirai2021bfloat16.
+    v <- beta2 v + (1 - beta2) g^2. `stored` keeps v in bfloat16 and rounds twice a step, the product and
+    then the sum, as PyTorch does; `exact` is float64. Unit: gradient squared. Sources: [kingma2015adam],
+    [zamirai2021bfloat16].
     """
     squares = np.asarray(squares, dtype=float)
     exact, stored = np.empty_like(squares), np.empty_like(squares)
@@ -200,7 +201,7 @@ class DecayPaths(NamedTuple):
 
 
 def decay_paths(weights, shrink: float, steps: int, generator: np.random.Generator) -> DecayPaths:
-    """Return what weight decay alone, w <- w (1 - shrink), does to float32 weights (n,) stored in bfloat16."""
+    """Return what weight decay alone, w <- w (1 - shrink), does to the norm of float32 weights (n,)."""
     nearest = stochastic = round_float32(weights)
     norms = np.empty((2, steps + 1))
     norms[:, 0] = _norm(nearest)

@@ -1,11 +1,11 @@
-"""Rounding: bfloat16 against ml_dtypes over whole domains and against exact fractions, and the steps that never arrive."""
+"""Rounding against ml_dtypes over whole domains and against exact fractions; the steps that never arrive."""
 
 from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute import lattice, rounding
@@ -23,10 +23,13 @@ def by_ml_dtypes(values):
 
 
 def around_every_midpoint():
-    """Each bfloat16 pattern of either sign with the lower halves where rounding turns: ends, tie, and beside it."""
+    """Each bfloat16 pattern with the lower halves at which rounding turns, (65536, 8) float32.
+
+    All ties are among them, and subnormals, overflow, infinities, and NaNs of many payloads.
+    """
     lower = np.array([0x0000, 0x0001, 0x7FFE, 0x7FFF, 0x8000, 0x8001, 0xFFFE, 0xFFFF], dtype=np.uint32)
     upper = np.arange(1 << 16, dtype=np.uint32)[:, None] << 16
-    return (upper | lower).view(np.float32)  # (65536, 8): all ties, subnormals, overflow, infinities, NaN payloads
+    return (upper | lower).view(np.float32)
 
 
 def test_float32_rounds_as_ml_dtypes_does_at_every_tie():
@@ -52,7 +55,8 @@ def test_what_is_on_the_lattice_stays_and_what_is_past_it_is_infinite():
 def test_a_nan_never_becomes_an_infinity():
     low_payload = np.array([0x7F800001, 0xFF80FFFF, 0x7FFFFFFF], dtype=np.uint32).view(np.float32)
     assert rounding.round_float32(low_payload).tolist() == [0x7FC0, 0xFFC0, 0x7FC0]
-    assert rounding.round_stochastic(low_payload, np.random.default_rng(SEED)).tolist() == [0x7FC0, 0xFFC0, 0x7FC0]
+    drawn = rounding.round_stochastic(low_payload, np.random.default_rng(SEED))
+    assert drawn.tolist() == [0x7FC0, 0xFFC0, 0x7FC0]
     assert rounding.round_nearest([np.nan]).tolist() == [0x7FC0]
     assert rounding.round_nearest([np.nan], FLOAT32).tolist() == [0x7FC00000]
 
@@ -66,13 +70,18 @@ def test_both_roundings_agree_on_float32():
 @pytest.mark.parametrize("form", [FLOAT16, FLOAT32], ids=lambda form: form.name)
 def test_float64_rounds_as_numpy_does(form):
     generator = np.random.default_rng(SEED)
-    values = np.concatenate([
-        generator.integers(0, 1 << 64, 200_000, dtype=np.uint64).view(float),  # all magnitudes there are
-        generator.normal(size=100_000) * 10.0 ** generator.uniform(-50, 40, 100_000),
-        *(sign * lattice.value(lattice.pattern(np.arange(0, 31744, 3), FLOAT16), FLOAT16) * factor
-          for sign in (1, -1) for factor in (1, 1 + 2**-11, 1 + 2**-12, 1 - 2**-12)),  # ties of float16 among them
-        [0.0, -0.0, np.inf, -np.inf],
-    ])
+    values = np.concatenate(
+        [
+            generator.integers(0, 1 << 64, 200_000, dtype=np.uint64).view(float),  # all magnitudes there are
+            generator.normal(size=100_000) * 10.0 ** generator.uniform(-50, 40, 100_000),
+            *(
+                sign * lattice.value(lattice.pattern(np.arange(0, 31744, 3), FLOAT16), FLOAT16) * factor
+                for sign in (1, -1)
+                for factor in (1, 1 + 2**-11, 1 + 2**-12, 1 - 2**-12)
+            ),  # ties of float16 among them
+            [0.0, -0.0, np.inf, -np.inf],
+        ]
+    )
     values = values[~np.isnan(values)]
     with np.errstate(over="ignore", under="ignore"):
         expected = values.astype(form.name).view(form.unsigned)
@@ -80,6 +89,7 @@ def test_float64_rounds_as_numpy_does(form):
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
+@settings(deadline=None)
 def test_float64_goes_to_the_nearest_bfloat16_in_one_rounding(number):
     # through float32 it would take two roundings, and sometimes land on the wrong side
     found = int(rounding.round_nearest(number))
@@ -116,13 +126,18 @@ def test_stochastic_rounding_is_right_on_average(number):
 
 def test_stochastic_rounding_keeps_what_is_representable_and_follows_its_generator():
     edge = np.append(FINITE, [0x7F80, 0xFF80]).astype(np.uint16)
-    np.testing.assert_array_equal(rounding.round_stochastic(lattice.widen(edge), np.random.default_rng(1)), edge)
+    np.testing.assert_array_equal(
+        rounding.round_stochastic(lattice.widen(edge), np.random.default_rng(1)), edge
+    )
     values = np.random.default_rng(SEED).normal(size=1000).astype(np.float32)
-    first, again, other = (rounding.round_stochastic(values, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        rounding.round_stochastic(values, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert (first == again).all() and (first != other).any()
 
 
 @given(weights, st.integers(1, 40), st.booleans(), st.sampled_from([-1, 0, 1]))
+@settings(deadline=None)
 def test_lost_is_what_rounds_back_even_a_hair_from_the_midpoint(stored, bits, up, side):
     # updates at the exact midpoint and a hair to either side, where adding in float64 could not tell
     beside = lattice.neighbour_up(stored) if up else lattice.neighbour_down(stored)
@@ -150,8 +165,10 @@ def test_decay_threshold_is_where_decay_begins():
     threshold = rounding.decay_threshold(stored)
     weight = lattice.value(stored)
     assert (rounding.round_nearest(weight * (1 - threshold * (1 - 1e-9))) == stored).all()
-    assert (rounding.round_nearest(weight * (1 - threshold * (1 + 1e-9))) == lattice.pattern(
-        lattice.ordinal(stored) - np.sign(lattice.ordinal(stored)))).all()
+    assert (
+        rounding.round_nearest(weight * (1 - threshold * (1 + 1e-9)))
+        == lattice.pattern(lattice.ordinal(stored) - np.sign(lattice.ordinal(stored)))
+    ).all()
     assert rounding.decay_threshold(np.array([0, 0x8000])).tolist() == [np.inf, np.inf]
 
 
@@ -159,7 +176,9 @@ def test_weight_decay_below_two_to_the_minus_nine_moves_no_normal_weight():
     assert rounding.decay_threshold(NORMAL[1:]).min() == 2**-9  # at the foot of each binade but the lowest
     assert (rounding.decay_cells(NORMAL, 2**-9) == 0).all()
     assert (rounding.decay_cells(NORMAL, 1e-5) == 0).all()  # the published recipe: lr 1e-3, decay .01
-    assert (rounding.decay_cells(NORMAL, 2**-9 * 1.001) > 0).sum() == 253  # the feet, but for the smallest normal
+    assert (
+        rounding.decay_cells(NORMAL, 2**-9 * 1.001) > 0
+    ).sum() == 253  # the feet, but for the smallest normal
     assert (rounding.decay_cells(NORMAL[1:], 2**-8) > 0).all()  # the smallest normal sits on its tie, evenly
 
 
@@ -169,8 +188,12 @@ def test_for_which_mantissas_the_second_moment_cannot_decay():
     # against all normal patterns and ml_dtypes' own multiplication
     for beta2 in (0.999, 0.998, 0.9975, 0.997, 0.9965, 0.99):
         product = lattice.widen(NORMAL) * np.float32(beta2)
-        stays = (by_ml_dtypes(product) == NORMAL)[128:]  # above the lowest binade, whose products are subnormal
-        np.testing.assert_array_equal(stays.reshape(-1, 128), np.tile(rounding.kept_mantissas(beta2), (253, 1)))
+        stays = (by_ml_dtypes(product) == NORMAL)[
+            128:
+        ]  # above the lowest binade, whose products are subnormal
+        np.testing.assert_array_equal(
+            stays.reshape(-1, 128), np.tile(rounding.kept_mantissas(beta2), (253, 1))
+        )
     ends = rounding.kept_mantissas([1 - 2**-9, 1 - 2**-9 - 1e-6, 1 - 2**-8]).sum(axis=1)
     assert ends.tolist() == [128, 127, 0]
 
@@ -188,7 +211,9 @@ def test_a_second_moment_in_bfloat16_keeps_what_float64_forgets():
 
 def test_adamw_step_by_hand():
     one = 0x3F80
-    assert rounding.adamw_step(one, 1.0, 1e-3, 0.01) == one  # half a cell below 1 is 2^-9: the full first step is lost
+    assert (
+        rounding.adamw_step(one, 1.0, 1e-3, 0.01) == one
+    )  # half a cell below 1 is 2^-9: the full first step is lost
     assert rounding.adamw_step(one, 1.0, 2.5e-3, 0.01) == 0x3F7F
     assert rounding.adamw_step(one, -1.0, 2.5e-3, 0.01) == one  # half a cell above 1 is 2^-8
     assert rounding.adamw_step(one, -1.0, 4e-3, 0.01) == 0x3F81
