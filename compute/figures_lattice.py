@@ -71,9 +71,7 @@ def lost_updates(
     with matplotlib.rc_context(DAY):
         figure = Figure(figsize=(7.2, 5.6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        above.fill_between(
-            weight, half_cell.min() / 4, half_cell, step="post", color=MEASURED, alpha=0.25, lw=0
-        )
+        above.fill_between(weight, half_cell.min() / 4, half_cell, step="post", color=MEASURED, alpha=0.25, lw=0)
         above.step(weight, half_cell, where="post", color=MEASURED, lw=1.2, label="half a cell")
         above.set(xscale="log", yscale="log", ylabel="step (gamma units)")
         above.set_ylim(half_cell.min() / 2, half_cell.max() * 2)
@@ -122,9 +120,7 @@ def decay_map(
         )
         for name, shrink in marks.items():
             axes.axvline(shrink, color=ACCENT, lw=1.2)
-            axes.text(
-                shrink, 124, f" {name}", color=ACCENT, va="top", rotation=90, ha="right", fontsize="small"
-            )
+            axes.text(shrink, 124, f" {name}", color=ACCENT, va="top", rotation=90, ha="right", fontsize="small")
         axes.set_xscale("log")
         axes.set_xlabel("lr × wd, the share of a weight that one step should take away")
         axes.set_ylabel("mantissa of the weight (0 … 127)")
@@ -160,9 +156,7 @@ def decay_fates(steps: np.ndarray, norms: Mapping[str, np.ndarray]) -> Figure:
     with matplotlib.rc_context(DAY):
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         axes = figure.subplots()
-        styles = zip(
-            norms.items(), ((CONTROL, "-", 4), (MEASURED, "-", 1.4), (ACCENT, "--", 1.4)), strict=False
-        )
+        styles = zip(norms.items(), ((CONTROL, "-", 4), (MEASURED, "-", 1.4), (ACCENT, "--", 1.4)), strict=False)
         for (name, norm), (colour, style, width) in styles:
             axes.plot(steps, norm, color=colour, ls=style, lw=width, label=name)
         axes.set_xlabel("step")
@@ -231,9 +225,7 @@ def regimes(
             ("late", (0.75, corner / 2)),
         ):
             axes.text(*place, name, style="italic")
-        axes.annotate(
-            f"√D = {corner:.1f}", (reach[-1], corner), xytext=(0, 3), textcoords="offset points", ha="right"
-        )
+        axes.annotate(f"√D = {corner:.1f}", (reach[-1], corner), xytext=(0, 3), textcoords="offset points", ha="right")
         axes.set(xscale="log", yscale="log", xlim=(reach[0], reach[-1]), ylim=(0.7, top))
         axes.set_xlabel("L∞: farthest component (cells)")
         axes.set_ylabel("L2 (cells)")

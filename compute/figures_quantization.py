@@ -23,9 +23,7 @@ def spacings(
         low, middle, high = band
         axes.axhspan(low, high, color=ACCENT, alpha=0.2, lw=0)
         axes.axhline(middle, color=ACCENT, lw=1.2, label=label)
-        for (name, steps), colour in zip(
-            spacing.items(), (MEASURED, "seagreen", "mediumpurple"), strict=False
-        ):
+        for (name, steps), colour in zip(spacing.items(), (MEASURED, "seagreen", "mediumpurple"), strict=False):
             axes.step(weight, steps, where="post", color=colour, lw=1.2, label=name)
         axes.set(xscale="log", yscale="log", xlabel="|weight| (gamma units)")
         axes.set_ylabel("distance to the next value (gamma units)")

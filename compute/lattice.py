@@ -83,8 +83,7 @@ def patterns(stored, lattice: Lattice = BFLOAT16) -> np.ndarray:
         )
     if stored.size and not 0 <= stored.min() <= stored.max() < 1 << lattice.width:
         raise OverflowError(
-            f"a pattern of {lattice.name} is 0 .. {(1 << lattice.width) - 1}; "
-            f"found {stored.min()} .. {stored.max()}"
+            f"a pattern of {lattice.name} is 0 .. {(1 << lattice.width) - 1}; found {stored.min()} .. {stored.max()}"
         )
     return stored.astype(lattice.unsigned)
 
@@ -137,8 +136,7 @@ def pattern(ordinals, lattice: Lattice = BFLOAT16) -> np.ndarray:
     largest = lattice.infinity - 1
     if ordinals.size and not -largest <= ordinals.min() <= ordinals.max() <= largest:
         raise OverflowError(
-            f"{lattice.name} has the ordinals -{largest} .. {largest}; "
-            f"found {ordinals.min()} .. {ordinals.max()}"
+            f"{lattice.name} has the ordinals -{largest} .. {largest}; found {ordinals.min()} .. {ordinals.max()}"
         )
     ordinals = ordinals.astype(lattice.signed)
     return np.where(ordinals < 0, lattice.sign - ordinals, ordinals).astype(lattice.unsigned)

@@ -32,16 +32,14 @@ def unpack(stored) -> Blocks:
     stored = np.asarray(stored)
     if stored.dtype != np.uint8 or stored.ndim != 2 or stored.shape[1] % BLOCK_BYTES:
         raise ValueError(
-            f"rows of Q8_0 are uint8 (n, a multiple of {BLOCK_BYTES} bytes); "
-            f"found {stored.dtype} {stored.shape}"
+            f"rows of Q8_0 are uint8 (n, a multiple of {BLOCK_BYTES} bytes); found {stored.dtype} {stored.shape}"
         )
     blocks = np.ascontiguousarray(stored).reshape(len(stored), -1, BLOCK_BYTES)  # (n, D / 32, 34)
     scales = np.ascontiguousarray(blocks[..., :2]).view("<f2")[..., 0].astype(np.float16)  # (n, D / 32)
     if not np.isfinite(scales).all():
         bad = np.argwhere(~np.isfinite(scales))[0]
         raise ValueError(
-            f"block {bad[1]} of row {bad[0]} has the scale {scales[tuple(bad)]}; the tensor is "
-            "damaged or is not Q8_0"
+            f"block {bad[1]} of row {bad[0]} has the scale {scales[tuple(bad)]}; the tensor is damaged or is not Q8_0"
         )
     return Blocks(scales, blocks[..., 2:].view(np.int8))
 
@@ -65,9 +63,7 @@ def quantize(values) -> np.ndarray:
     blocks = values.reshape(len(values), -1, BLOCK)  # (n, D / 32, 32)
     scales = np.abs(blocks).max(axis=-1, initial=0) / np.float32(127)  # (n, D / 32)
     if not (scales < 65520).all():
-        raise ValueError(
-            f"the largest component is {np.abs(values).max()}, its scale no float16; Q8_0 reaches 8.3e6"
-        )
+        raise ValueError(f"the largest component is {np.abs(values).max()}, its scale no float16; Q8_0 reaches 8.3e6")
     with np.errstate(divide="ignore", over="ignore"):
         inverse = np.where(scales == 0, np.float32(0), 1 / scales)
     steps = blocks * inverse[..., None]
@@ -96,8 +92,7 @@ def step_census(row_blocks) -> StepCensus:
         scales, quants = unpack(stored)
         if np.signbit(scales).any():
             raise ValueError(
-                f"{int(np.signbit(scales).sum())} blocks have a negative scale; the tensor is "
-                "damaged or is not Q8_0"
+                f"{int(np.signbit(scales).sum())} blocks have a negative scale; the tensor is damaged or is not Q8_0"
             )
         place = scales.view(np.uint16).astype(np.int64)[..., None] * 129 + np.abs(quants.astype(np.int64))
         counts += np.bincount(place.ravel(), minlength=counts.size).reshape(counts.shape)
@@ -176,9 +171,7 @@ class Survivors(NamedTuple):
     together: np.ndarray  # float64 (R, R), share of trials in which two rows have become one
 
 
-def survivors(
-    stored, components, populations, exponents, trials: int, generator: np.random.Generator
-) -> Survivors:
+def survivors(stored, components, populations, exponents, trials: int, generator: np.random.Generator) -> Survivors:
     """Return how many bfloat16 rows stay apart in Q8_0, what they share being drawn anew each trial.
 
     stored (R, K) are the patterns of the K components in which the rows differ, at the indices `components`
@@ -189,9 +182,7 @@ def survivors(
     """
     stored, components = patterns(stored), np.asarray(components)
     if (stored >> 7 != stored[0] >> 7).any():
-        raise ValueError(
-            "the rows differ in a sign or an exponent: what they share cannot be told from a list"
-        )
+        raise ValueError("the rows differ in a sign or an exponent: what they share cannot be told from a list")
     pool = _without(exponents, (stored[0] >> 7) & 0xFF)
     # only blocks with a component of interest are quantized: in the others the rows agree before and after
     touched = np.flatnonzero(np.isin(np.arange(len(exponents)) // BLOCK, components // BLOCK))

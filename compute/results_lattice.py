@@ -99,9 +99,7 @@ def updates() -> dict:
 def decay() -> dict:
     """One step of weight decay: cells moved, by mantissa and lr x wd, and the threshold of every weight."""
     shrinks = np.geomspace(1e-6, 1e-1, 501)
-    binade = lattice.pattern(lattice.ordinal(rounding.round_nearest(1.0)) + np.arange(128))[
-        :, None
-    ]  # (128, 1)
+    binade = lattice.pattern(lattice.ordinal(rounding.round_nearest(1.0)) + np.arange(128))[:, None]  # (128, 1)
     every = lattice.pattern(np.arange(1, lattice.BFLOAT16.infinity))
     normal = every[every >= 128]
     threshold = rounding.decay_threshold(every)

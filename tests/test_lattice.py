@@ -110,9 +110,7 @@ def test_float32_agrees_with_numpy(stored):
     with np.errstate(over="ignore", under="ignore"):
         above = np.nextafter(numbers, np.float32(np.inf))
     off_zero = numbers != 0
-    np.testing.assert_array_equal(
-        lattice.neighbour_up(stored, FLOAT32)[off_zero], above.view(np.uint32)[off_zero]
-    )
+    np.testing.assert_array_equal(lattice.neighbour_up(stored, FLOAT32)[off_zero], above.view(np.uint32)[off_zero])
     np.testing.assert_array_equal(lattice.ordinal(numbers, FLOAT32), lattice.ordinal(stored, FLOAT32))
 
 
@@ -126,9 +124,7 @@ def number_line():
 @settings(deadline=None)
 def test_cells_count_the_steps_between_exact_fractions(pairs):
     for start, end in pairs:
-        values = [
-            Fraction(float(number)) for number in np.array([start, end], np.uint16).view(ml_dtypes.bfloat16)
-        ]
+        values = [Fraction(float(number)) for number in np.array([start, end], np.uint16).view(ml_dtypes.bfloat16)]
         steps = bisect_left(number_line(), values[1]) - bisect_left(number_line(), values[0])
         assert lattice.cells(start, end) == steps == -lattice.cells(end, start)
         assert lattice.adjacent(start, end) == (abs(steps) == 1)
@@ -139,9 +135,7 @@ def test_cells_count_the_steps_between_exact_fractions(pairs):
 def test_record_distance_is_the_exact_quotient_rounded_once(start, end):
     numbers = np.array([start, end], np.uint16).view(ml_dtypes.bfloat16)
     before, after = (Fraction(float(number)) for number in numbers)
-    assert lattice.record_distance(start, end) == float(
-        (after - before) / Fraction(float(lattice.ulp(start)))
-    )
+    assert lattice.record_distance(start, end) == float((after - before) / Fraction(float(lattice.ulp(start))))
 
 
 def test_the_two_measures_agree_inside_a_binade_and_part_outside():
@@ -255,9 +249,7 @@ def test_the_regimes_are_nested_and_the_corner_of_the_cube_is_late():
 def test_published_linf_distances_follow_from_the_published_patterns():
     from compute.paths import published_folder
 
-    table = np.genfromtxt(
-        published_folder() / "qwen3_4b_constellation.csv", delimiter=",", dtype=int, skip_header=1
-    )
+    table = np.genfromtxt(published_folder() / "qwen3_4b_constellation.csv", delimiter=",", dtype=int, skip_header=1)
     published = np.genfromtxt(
         published_folder() / "qwen3_4b_linf_published.csv", delimiter=",", dtype=int, skip_header=1
     )[:, 1:]

@@ -130,9 +130,7 @@ def test_the_box_of_a_row_is_the_product_of_its_cells():
     scales, quants = quantization.unpack(stored)
     for row, found in enumerate(quantization.box_sizes(stored)):
         held = quantization.values_per_cell(scales[row].astype(float))  # (2, 128)
-        expected = sum(
-            np.log10(held[block, abs(int(quant))]) for block in range(2) for quant in quants[row, block]
-        )
+        expected = sum(np.log10(held[block, abs(int(quant))]) for block in range(2) for quant in quants[row, block])
         assert found == pytest.approx(expected, rel=1e-12)
     empty = quantization.quantize(np.zeros((1, 64)))
     assert quantization.box_sizes(empty) == 0
@@ -161,8 +159,7 @@ def test_survivors_repeat_with_their_seed_and_never_rise_above_the_rows():
     holes = np.array([[0x3C00, 0x3B10], [0x3C01, 0x3B10], [0x3C40, 0x3B11]], dtype=np.uint16)
     exponents = np.r_[np.full(40, 118), np.full(40, 119), np.full(16, 120)]
     first, again = (
-        quantization.survivors(holes, [1, 50], [2, 2, 3], exponents, 30, np.random.default_rng(SEED))
-        for _ in range(2)
+        quantization.survivors(holes, [1, 50], [2, 2, 3], exponents, 30, np.random.default_rng(SEED)) for _ in range(2)
     )
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)

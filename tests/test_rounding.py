@@ -126,13 +126,9 @@ def test_stochastic_rounding_is_right_on_average(number):
 
 def test_stochastic_rounding_keeps_what_is_representable_and_follows_its_generator():
     edge = np.append(FINITE, [0x7F80, 0xFF80]).astype(np.uint16)
-    np.testing.assert_array_equal(
-        rounding.round_stochastic(lattice.widen(edge), np.random.default_rng(1)), edge
-    )
+    np.testing.assert_array_equal(rounding.round_stochastic(lattice.widen(edge), np.random.default_rng(1)), edge)
     values = np.random.default_rng(SEED).normal(size=1000).astype(np.float32)
-    first, again, other = (
-        rounding.round_stochastic(values, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+    first, again, other = (rounding.round_stochastic(values, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
 
 
@@ -176,9 +172,7 @@ def test_weight_decay_below_two_to_the_minus_nine_moves_no_normal_weight():
     assert rounding.decay_threshold(NORMAL[1:]).min() == 2**-9  # at the foot of each binade but the lowest
     assert (rounding.decay_cells(NORMAL, 2**-9) == 0).all()
     assert (rounding.decay_cells(NORMAL, 1e-5) == 0).all()  # the published recipe: lr 1e-3, decay .01
-    assert (
-        rounding.decay_cells(NORMAL, 2**-9 * 1.001) > 0
-    ).sum() == 253  # the feet, but for the smallest normal
+    assert (rounding.decay_cells(NORMAL, 2**-9 * 1.001) > 0).sum() == 253  # the feet, but for the smallest normal
     assert (rounding.decay_cells(NORMAL[1:], 2**-8) > 0).all()  # the smallest normal sits on its tie, evenly
 
 
@@ -188,12 +182,8 @@ def test_for_which_mantissas_the_second_moment_cannot_decay():
     # against all normal patterns and ml_dtypes' own multiplication
     for beta2 in (0.999, 0.998, 0.9975, 0.997, 0.9965, 0.99):
         product = lattice.widen(NORMAL) * np.float32(beta2)
-        stays = (by_ml_dtypes(product) == NORMAL)[
-            128:
-        ]  # above the lowest binade, whose products are subnormal
-        np.testing.assert_array_equal(
-            stays.reshape(-1, 128), np.tile(rounding.kept_mantissas(beta2), (253, 1))
-        )
+        stays = (by_ml_dtypes(product) == NORMAL)[128:]  # above the lowest binade, whose products are subnormal
+        np.testing.assert_array_equal(stays.reshape(-1, 128), np.tile(rounding.kept_mantissas(beta2), (253, 1)))
     ends = rounding.kept_mantissas([1 - 2**-9, 1 - 2**-9 - 1e-6, 1 - 2**-8]).sum(axis=1)
     assert ends.tolist() == [128, 127, 0]
 
@@ -211,9 +201,7 @@ def test_a_second_moment_in_bfloat16_keeps_what_float64_forgets():
 
 def test_adamw_step_by_hand():
     one = 0x3F80
-    assert (
-        rounding.adamw_step(one, 1.0, 1e-3, 0.01) == one
-    )  # half a cell below 1 is 2^-9: the full first step is lost
+    assert rounding.adamw_step(one, 1.0, 1e-3, 0.01) == one  # half a cell below 1 is 2^-9: the full first step is lost
     assert rounding.adamw_step(one, 1.0, 2.5e-3, 0.01) == 0x3F7F
     assert rounding.adamw_step(one, -1.0, 2.5e-3, 0.01) == one  # half a cell above 1 is 2^-8
     assert rounding.adamw_step(one, -1.0, 4e-3, 0.01) == 0x3F81
