@@ -176,9 +176,9 @@ def survivors(stored, components, populations, exponents, trials: int, generator
 
     stored (R, K) are the patterns of the K components in which the rows differ, at the indices `components`
     of a row; `exponents` (D,) the biased exponents of all D components, in any order, those K among them.
-    The other D - K exponents are dealt at random over the places, mantissas and signs are drawn uniformly.
-    A simulation: the true places are not known. Raises ValueError where rows and exponents cannot belong
-    together.
+    The other D - K exponents are dealt at random over the places, mantissas are drawn uniformly; signs do
+    not matter. A simulation: the true places are not known. Raises ValueError where rows and exponents
+    cannot belong together.
     """
     stored, components = patterns(stored), np.asarray(components)
     if (stored >> 7 != stored[0] >> 7).any():
@@ -193,8 +193,8 @@ def survivors(stored, components, populations, exponents, trials: int, generator
     bits = np.empty((len(stored), len(touched)), dtype=np.uint16)  # (R, K')
     bits[:, place] = stored
     for trial in range(trials):
-        low = generator.integers(0, 256, size=len(shared), dtype=np.uint16)  # a mantissa, and a sign
-        bits[:, shared] = generator.permutation(pool)[: len(shared)] << 7 | (low & 0x7F) | (low >> 7) << 15
+        mantissas = generator.integers(0, 128, size=len(shared), dtype=np.uint16)
+        bits[:, shared] = generator.permutation(pool)[: len(shared)] << 7 | mantissas
         bytes_of = quantize(widen(bits))
         same = (bytes_of[:, None] == bytes_of).all(axis=-1)  # (R, R)
         rows[trial] = (same.argmax(axis=1) == np.arange(len(stored))).sum()  # each row's first twin is itself
