@@ -113,8 +113,7 @@ class _Target:
 
 @dataclass(frozen=True)
 class Call:
-    """A result by name, computed or not: a function with its arguments, and the key that follows from
-    both."""
+    """A result by name, computed or not: a function with its arguments, and the key that follows from both."""
 
     function: str
     arguments: dict[str, object]  # as a person reads them
@@ -127,8 +126,7 @@ class Call:
     bound: inspect.BoundArguments = field(repr=False)
 
     def run(self) -> Result:
-        """The result: read where it is kept, else computed, kept and read back; one process computes,
-        others wait."""
+        """The result: read where it is kept, else computed, kept and read back; one computes, others wait."""
         found = self.read()
         if found is None:
             with entries.lock(self.function, self.key):
@@ -141,8 +139,7 @@ class Call:
         return found
 
     def read(self, mend: bool = False) -> Result | None:
-        """The kept result of the first layer that has it, or None; under the lock, damage is put aside and
-        named."""
+        """The kept result of the first layer that has it, or None; `mend`, under the lock, puts damage aside."""
         for layer, folder in entries.layers():
             entry = folder / self.function / self.key
             try:
@@ -157,6 +154,12 @@ class Call:
     def entry(self, layer: str = "cache") -> Path:
         """The folder where this result lies, or would."""
         return dict(entries.all_layers())[layer] / self.function / self.key
+
+    @property
+    def given(self) -> inspect.BoundArguments:
+        """The arguments as a function may have them: copies, so that it can change none of ours."""
+        copies = {name: naming.plain(value) for name, value in self.bound.arguments.items()}
+        return inspect.BoundArguments(self.bound.signature, copies)
 
     def state(self) -> str:
         """'fresh' (in the cache), 'shipped' (committed), 'stale' (kept, but from other code), or 'missing'."""
@@ -193,8 +196,11 @@ class Call:
                 note = {"format": naming.FORMAT, "roots": list(self.roots), "code": self.code}
                 self.workspace().with_suffix(".json").write_text(json.dumps(note))  # for gc: what it was for
         start = time.perf_counter()
-        value = self.target.function(*self.bound.args, **self.bound.kwargs, **extra)
+        value = self.target.function(*self.given.args, **self.given.kwargs, **extra)
         seconds = time.perf_counter() - start
+        if (now := _inputs(self.target, self.bound)) != self.inputs:
+            changed = ", ".join(name for name in now if now[name] != self.inputs[name])
+            raise RuntimeError(f"{self.function}: {changed} changed while it was being computed from; call it again")
         origin.remember(self.target.function.__module__)
         if not isinstance(value, dict):
             raise TypeError(f"{self.function} returned a {type(value).__qualname__}; a cached function returns a dict")
@@ -210,12 +216,16 @@ class Call:
             self.workspace().with_suffix(".json").unlink(missing_ok=True)
 
 
+def _inputs(target: _Target, bound: inspect.BoundArguments) -> dict[str, object]:
+    return {name: naming.canonical(value, f"{target.name}: {name}") for name, value in bound.arguments.items()}
+
+
 def _name(target: _Target, bound: inspect.BoundArguments) -> Call:
     """Fills in defaults, follows the code, and names the result."""
     bound.apply_defaults()
     for name, value in bound.arguments.items():
         bound.arguments[name] = naming.plain(value)
-    inputs = {name: naming.canonical(value, f"{target.name}: {name}") for name, value in bound.arguments.items()}
+    inputs = _inputs(target, bound)
     objects = [found for value in bound.arguments.values() for found in naming.objects(value)]
     package = target.name.partition(".")[0]
     classes = {f"{type(one).__module__}.{type(one).__qualname__}" for one in objects}

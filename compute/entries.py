@@ -28,9 +28,9 @@ def every(folder: Path) -> Iterator[Path]:
         yield from sorted(entry for entry in function.iterdir() if entry.is_dir())
 
 
-def kin(function: str, fresh: bool = True) -> Iterator[tuple[str, Path, dict]]:
+def kin(function: str, among: list[tuple[str, Path]] | None = None) -> Iterator[tuple[str, Path, dict]]:
     """(layer, folder, record) of every entry of a function, whatever its key; records are not verified."""
-    for layer, folder in layers() if fresh else all_layers():
+    for layer, folder in among or layers():
         for entry in sorted((folder / function).glob("?" * 64)):
             if (record := store.glance(entry / store.RECORD)).get("key") == entry.name:
                 yield layer, entry, record

@@ -20,8 +20,7 @@ KINDS = "None, bool, int, float, str, lists, tuples and str-keyed dicts of those
 
 
 def plain(value: object) -> object:
-    """The argument as the function gets it: numpy scalars as the Python scalars that stand for them in the
-    key."""
+    """The argument as the function gets it, a copy: numpy scalars as the Python scalars that the key has for them."""
     if isinstance(value, np.generic) and type(number := value.item()) in (bool, int, float, str):
         return number
     if type(value) in (list, tuple):

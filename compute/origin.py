@@ -41,12 +41,11 @@ def remember(module_name: str) -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == package and (file := getattr(module, "__file__", None)):
             if name not in _loaded or _loaded[name][0] is not module.__spec__:
-                _loaded[name] = (module.__spec__, Path(file).read_text("utf-8"))
+                _loaded[name] = (module.__spec__, Path(file).read_text("utf-8-sig"))
 
 
 def check(roots: Sequence[str], code: Mapping[str, str]) -> None:
-    """Raises RuntimeError where the code that is on disk, and names the result, is not the code that would
-    run."""
+    """Raises RuntimeError where the code on disk, which names the result, is not the code that would run."""
     texts = on_disk(roots[0])
     for name in texts:
         module = name.removesuffix(".__init__")

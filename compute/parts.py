@@ -24,8 +24,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Parts:
-    """A value taken apart: `tree` for JSON, `arrays` by JSON pointer, `files` by the name that they get in
-    files/.
+    """A value taken apart: `tree` for JSON, `arrays` by JSON pointer, `files` by their name in files/.
 
     Tuples become lists, numpy scalars Python scalars. Raises TypeError, with the place in the value, for
     what cannot be kept: complex, object and text arrays, subclasses of arrays, dicts with keys that are no

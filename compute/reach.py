@@ -35,8 +35,7 @@ IN_PACKAGE = ("importlib.import_module", "importlib.reload", "importlib.util", "
 
 
 def reach(qualified_name: str, root: Path | None = None) -> dict[str, str]:
-    """{qualified name: SHA-256 of its syntax} of every definition reached from one name, itself included,
-    sorted.
+    """{qualified name: SHA-256 of its syntax} of all definitions reached from one name, itself included, sorted.
 
     The name is a definition (`compute.results.norms`) or a module (all of it); root is the folder that
     holds the package. `module.*` stands for a whole module, `module.<import>` for what runs when it is
@@ -60,16 +59,22 @@ def combined(code: Mapping[str, str]) -> str:
 
 
 def sources(package: str, root: Path) -> dict[str, str]:
-    """{module name: source text} of the package's files; packages end in `.__init__`. Raises LookupError if
-    there are none.
+    """{module name: source text} of the package's files; packages end in `.__init__`.
 
-    The texts themselves, not their dates, are what the parsed package is remembered by: an edit of the same
-    length within one tick of the clock is an edit.
+    The texts themselves, not their dates, are what the parsed package is remembered by: an edit of the same length
+    within one tick of the clock is an edit. Files that no import can name (an editor's, a notebook's) are none of it.
+    Raises LookupError if there is no such package.
     """
-    files = sorted((root / package).rglob("*.py")) or [root / f"{package}.py"]
-    if not files[0].is_file():
+    files = {".".join(file.relative_to(root).with_suffix("").parts): file for file in (root / package).rglob("*.py")}
+    files = files or {package: root / f"{package}.py"}
+    texts = {name: files[name].read_text("utf-8-sig") for name in sorted(files) if _is_module(name, files[name])}
+    if not texts:
         raise LookupError(f"no package or module {package!r} in {root}")
-    return {".".join(file.relative_to(root).with_suffix("").parts): file.read_text("utf-8") for file in files}
+    return texts
+
+
+def _is_module(name: str, file: Path) -> bool:
+    return all(map(str.isidentifier, name.split("."))) and file.is_file()
 
 
 def reach_in(texts: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

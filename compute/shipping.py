@@ -47,7 +47,7 @@ def bless(name: str, call: Call) -> dict:
     target = call.entry("shipped")
     if target.exists():
         raise FileExistsError(f"{name} needs no blessing: {target} has today's key")
-    kin = [(record.get("date", ""), entry) for layer, entry, record in entries.kin(call.function, fresh=False)
+    kin = [(record.get("date", ""), entry) for layer, entry, record in entries.kin(call.function, entries.all_layers())
            if layer == "shipped" and record.get("inputs") == call.inputs]  # fmt: skip
     if not kin:
         raise FileNotFoundError(f"no committed result of {name} with these arguments in {paths.results_folder()}")
@@ -79,13 +79,13 @@ def _probe(call: Call, entry: Path) -> str | None:
     origin.check(call.roots, call.code)
     if call.target.probe is not None:
         try:
-            same = call.target.probe(*call.bound.args, **call.bound.kwargs, shipped=shipped)
+            same = call.target.probe(*call.given.args, **call.given.kwargs, shipped=shipped)
         except AssertionError as found:
             return f"the probe {call.target.probe.__name__} found {found}"
         return None if same else f"the probe {call.target.probe.__name__} says so"
     with tempfile.TemporaryDirectory() as folder:
         extra = {"workspace": Path(folder)} if call.target.workspace else {}
-        again = call.target.function(*call.bound.args, **call.bound.kwargs, **extra)
+        again = call.target.function(*call.given.args, **call.given.kwargs, **extra)
         return parts.difference(parts.Parts(shipped, entry / store.FILES), parts.Parts(again, extra.get("workspace")))
 
 

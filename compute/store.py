@@ -21,23 +21,14 @@ from pathlib import Path, PurePosixPath
 from compute.integrity import flush_folder, sha256_of
 from compute.parts import Parts, put_together, readable, safetensors, views
 
-SUMS, RECORD, VALUE, TENSORS, FILES = (
-    "SHA256SUMS",
-    "record.json",
-    "value.json",
-    "tensors.safetensors",
-    "files",
-)
+SUMS, RECORD, VALUE, TENSORS, FILES = "SHA256SUMS", "record.json", "value.json", "tensors.safetensors", "files"
 DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ENAMETOOLONG)  # of the entry, not of us
 
 
 def write(folder: Path, record: Mapping[str, object], parts: Parts) -> None:
     """Fills a new folder with an entry and flushes it to the disk."""
     folder.mkdir(parents=True)
-    sums = {
-        VALUE: _put(folder / VALUE, [parts.text]),
-        RECORD: _put(folder / RECORD, [readable(record)]),
-    }
+    sums = {VALUE: _put(folder / VALUE, [parts.text]), RECORD: _put(folder / RECORD, [readable(record)])}
     if parts.arrays:
         sums[TENSORS] = _put(folder / TENSORS, safetensors(parts.arrays))
     for name, source in parts.files.items():
@@ -141,8 +132,7 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _verified(folder: Path) -> dict[str, bytes | mmap.mmap]:
-    """What the entry's own files hold (of files/ only that it is right); ValueError where anything
-    differs."""
+    """What the entry's own files hold (of files/ only that it is right); ValueError where anything differs."""
     try:
         stated, held, found = _sums(folder), {}, {}
         for name in stated:

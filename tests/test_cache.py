@@ -335,6 +335,25 @@ def test_code_that_was_edited_after_it_was_loaded_is_never_run_under_the_new_nam
     assert sys.modules["planet.a"].f(5)["values"][1] == 8
 
 
+def test_an_input_that_changes_under_a_running_function_is_noticed(planet, tmp_path):
+    source = tmp_path / "source"
+    source.write_text("before")
+    planet.edit('noted("g")', 'noted("g"); source.write_text("after")')
+    g = planet.load().g
+    with pytest.raises(RuntimeError, match="g: source changed while it was being computed from"):
+        g(source)
+    assert g(source)["text"] == "after" and planet.runs("g") == 2
+
+
+def test_a_function_that_changes_its_arguments_changes_none_of_ours(planet):
+    planet.edit('noted("g")', 'noted("g"); item["deep"].append(1)')
+    module = planet.load()
+    item = {"deep": [0]}
+    call = module.g.call(module.Thing("x"), item)
+    call.run()
+    assert item == {"deep": [0]} and call.state() == "fresh" and module.g.call(module.Thing("x"), item).key == call.key
+
+
 def test_errors_of_the_function_go_through_and_leave_nothing(planet, tmp_path):
     planet.edit("return x + 1", "raise KeyError('mine')")
     with pytest.raises(KeyError, match="mine"):

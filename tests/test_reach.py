@@ -1179,6 +1179,15 @@ def test_folders_without_init_are_packages_too(tmp_path):
     assert list(reach("planet.deep.a.f", tmp_path)) == ["planet.b.X", "planet.deep.a.f"]
 
 
+def test_files_that_no_import_can_name_are_left_out(tmp_path):
+    write(tmp_path, {"a": "\ufeffdef f():\n    return 1\n"})
+    before = reach("planet", tmp_path)
+    (tmp_path / "planet" / ".#a.py").symlink_to("nobody@nowhere")  # as Emacs locks a file
+    (tmp_path / "planet" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "planet" / ".ipynb_checkpoints" / "a-checkpoint.py").write_text("def (")
+    assert reach("planet", tmp_path) == before and reach("planet.a.f", tmp_path)
+
+
 def test_unknown_names_are_named(tmp_path):
     write(tmp_path, {"a": "def f():\n    return 1\n"})
     with pytest.raises(LookupError, match=r"no 'g' in planet\.a; it defines f"):
