@@ -15,7 +15,7 @@ PREFIXES = (
 HEADS = ("lm_head.weight", "embed_out.weight", "output.weight", "output_layer.weight")
 EMBEDDINGS = (
     "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight",
-    "embedding.word_embeddings.weight",
+    "embedding.word_embeddings.weight", "embeddings.weight",
 )  # fmt: skip
 NESTED = ("thinker_config", "text_config", "llm_config", "language_config")  # outermost first
 

@@ -38,6 +38,7 @@ CHOICES = {
     ),
     "GPT-NeoX": ({"tie_word_embeddings": False}, ["gpt_neox.embed_in.weight", "embed_out.weight"], "embed_out.weight"),
     "BLOOM": ({}, ["word_embeddings.weight", "h.0.mlp.weight"], "word_embeddings.weight"),
+    "Mamba": ({}, ["backbone.embeddings.weight"], "backbone.embeddings.weight"),
     "OPT": ({}, ["model.decoder.embed_tokens.weight"], "model.decoder.embed_tokens.weight"),
     "InternLM": ({}, ["model.tok_embeddings.weight", "output.weight"], "output.weight"),
 }  # fmt: skip
