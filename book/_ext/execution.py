@@ -7,17 +7,30 @@ The role {eval}`expression:format` asks the page's live kernel for a value and s
 import ast
 import os
 import re
+import sys
+from types import TracebackType
 
 from docutils import nodes
-from myst_nb.core.execute.base import NotebookClientBase
+from myst_nb.core.execute import inline
+from myst_nb.core.execute.base import ExecutionError, NotebookClientBase
+from nbclient.exceptions import CellExecutionError
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxRole
+from traitlets import default
 
 from book._ext import metadata
 
 SCIENTIFIC = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)\b")  # as Python writes a power of ten
 POWER = re.compile(r"(?<= × 10)\^(\N{MINUS SIGN}?\d+)\^")
+
+
+class Client(inline.ModifiedNotebookClient):
+    """myst-nb's client, whose kernels keep their remarks about local sockets to themselves; errors they still print."""
+
+    @default("extra_arguments")
+    def _quiet(self) -> list[str]:
+        return ["--IPKernelApp.log_level=40"]
 
 
 class Eval(SphinxRole):
@@ -78,6 +91,19 @@ def split(request: str) -> tuple[str, str]:
     raise ValueError("it is no Python expression")
 
 
+def report(kind: type, error: BaseException, trace: TracebackType | None) -> None:
+    """Print of a failed build what the author needs: the cell and its error; jupyter-book prints three tracebacks."""
+    chain: list[BaseException] = [error]
+    while before := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(before)
+    for found in chain:
+        if isinstance(found, CellExecutionError | ExtensionError):
+            page = next((str(link) for link in chain if isinstance(link, ExecutionError)), "the build")
+            print(f"\nazimuth: {page} failed\n{found}", file=sys.stderr)
+            return
+    sys.__excepthook__(kind, error, trace)
+
+
 def use_own_package(app: Sphinx) -> None:
     """Let the kernels import the `compute` that lies beside this book, whatever else is installed."""
     folders = [str(app.srcdir), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -85,8 +111,10 @@ def use_own_package(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Put our {eval} in place of myst-nb's."""
+    """Put our {eval} and our client in place of myst-nb's."""
     app.setup_extension("myst_nb")
+    inline.ModifiedNotebookClient = Client
+    sys.excepthook = report
     app.add_role("eval", Eval(), override=True)
     app.connect("builder-inited", use_own_package)
     return metadata()

@@ -7,15 +7,19 @@ list, titles, bibliography), all pages are written again, none is run.
 
 import datetime
 import hashlib
+import json
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from myst_nb.sphinx_ext import add_global_html_resources
 from sphinx.application import Sphinx
+from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
 
 from book._ext import metadata
@@ -118,14 +122,35 @@ def fill(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) 
     if doctree and "kernelspec" in app.env.metadata.get(pagename, {}) and notebook.is_file():
         target = Path(app.outdir, "_sources", f"{pagename}.ipynb")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(notebook, target)
+        target.write_text(take_along(notebook.read_text("utf-8")), "utf-8")
         context["ipynb_source"] = f"{pagename}.ipynb"
     if app.env.metadata.get(pagename, {}).get("azimuth_plotly"):
         app.add_js_file(PLOTLY, defer="defer", priority=400)
 
 
-def drop_idle_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Take MathJax off a page without formulas: Sphinx loads it on the first page for the sake of the others."""
+def take_along(notebook: str) -> str:
+    """An executed notebook whose cells are called by their place, not by chance: the same run gives the same bytes."""
+    content = json.loads(notebook)
+    for place, cell in enumerate(content["cells"], start=1):
+        cell["id"] = f"cell-{place}"
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def place_styles(app: Sphinx, builder: Builder) -> None:
+    """Have myst-nb place its style sheet before pages link it, so that the first build's links are all later ones'."""
+    if builder.format == "html":
+        Path(builder.outdir, "_static").mkdir(parents=True, exist_ok=True)
+        add_global_html_resources(app, None)
+
+
+def correct_theme(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Escape the titles that the theme sets as they are, and take MathJax off a page without formulas.
+
+    (Sphinx loads it on the first page for the sake of the others.)
+    """
+    for title in ("pagetitle", "root_title"):
+        if title in context:
+            context[title] = escape(context[title])
     if doctree and not any(doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block))):
         context["script_files"] = [
             script
@@ -155,7 +180,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-purge-doc", forget_run)
     app.connect("env-merge-info", merge_runs)
     app.connect("env-updated", write_again, priority=900)
+    app.connect("write-started", place_styles)
     app.connect("html-page-context", fill, priority=100)
-    app.connect("html-page-context", drop_idle_scripts, priority=900)
+    app.connect("html-page-context", correct_theme, priority=900)
     app.connect("build-finished", copy_plotly)
     return metadata()

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -38,9 +38,8 @@ def reached_names(text: str) -> set[str]:
     """
     found: set[str] = set()
     modules: dict[str, str] = {}  # the name that the page uses -> the module that it means
-    # a format after the colon is no syntax: it is cut off at the first colon outside brackets that leaves an expression
     sources = cells(text) + [_expression(request) for request in ASKED.findall(text)]
-    trees = []
+    trees: list[ast.AST] = []
     for source in sources:
         try:
             trees.append(ast.parse(source))
@@ -81,20 +80,25 @@ def _mentions(tree: ast.AST, modules: dict[str, str]) -> set[str]:
 
 
 def code_digest(names: Iterable[str], root: Path) -> str:
-    """One digest over the code that the names reach below root; what cannot be followed counts by its whole package."""
+    """One digest over the code that the names reach below root; the package's name stands for all of its text."""
     from compute import reach
 
     names = set(names)
+    if PACKAGE in names:
+        return package_digest(root)
     try:
-        if PACKAGE not in names:
-            return reach.digest(names, root)
+        return reach.digest(names, root)
     except (LookupError, SyntaxError) as reason:
         return f"unresolved: {reason}"  # the page runs, and says so better
+
+
+def package_digest(root: Path) -> str:
+    """One digest over the bytes of the package's files."""
     files = sorted((root / PACKAGE).rglob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
 
 
-def inputs_digest(root: Path, environment: dict[str, str]) -> str:
+def inputs_digest(root: Path, environment: Mapping[str, str]) -> str:
     """One digest over what every executed page depends on: pinned packages, committed data, the chosen model."""
     digest = hashlib.sha256()
     for name in WATCHED:
@@ -118,19 +122,33 @@ def _contents(path: Path) -> bytes:
     return f"{stat.st_size} {stat.st_mtime_ns}".encode()
 
 
-def digests(root: Path, texts: dict[str, str], environment: dict[str, str]) -> dict[str, str]:
-    """{page: digest} for those of the pages (name: text) that have code cells."""
-    inputs, known = inputs_digest(root, environment), {}
+def digests(
+    root: Path, texts: Mapping[str, str], environment: Mapping[str, str], known: dict[str, str]
+) -> dict[str, str]:
+    """{page: digest} for those of the pages (name: text) that have code cells.
+
+    `known` remembers code digests by names and by the package's bytes, and is brought up to date: where no byte
+    changed, nothing is parsed.
+    """
+    inputs, package, found = inputs_digest(root, environment), package_digest(root), {}
+    for stale in [key for key in known if not key.endswith(package)]:
+        del known[stale]
     for page, text in texts.items():
         if cells(text):
-            known[page] = f"{code_digest(reached_names(text), root)} {inputs}"
-    return known
+            names = reached_names(text)
+            key = f"{' '.join(sorted(names))} {package}"
+            if key not in known:
+                known[key] = code_digest(names, root)
+            found[page] = f"{known[key]} {inputs}"
+    return found
 
 
 def outdated(app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
     """The pages whose digest is not the one that they ran with, and the colophon if any page is read at all."""
     texts = {page: Path(env.doc2path(page)).read_text("utf-8") for page in env.found_docs}
-    app.azimuth_current = digests(Path(app.srcdir), texts, dict(os.environ))
+    if not hasattr(env, "azimuth_known"):
+        env.azimuth_known = {}
+    app.azimuth_current = digests(Path(app.srcdir), texts, os.environ, env.azimuth_known)
     ran = getattr(env, "azimuth_ran", {})
     stale = {page for page, digest in app.azimuth_current.items() if ran.get(page) != digest}
     colophon = app.config.azimuth_colophon
