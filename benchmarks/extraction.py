@@ -99,7 +99,7 @@ def measure(way: str, folder: Path) -> dict:
     if way == "ours":
         import ml_dtypes
 
-        from compute.weights import open_path
+        from compute.models.weights import open_path
 
         begin = time.perf_counter()
         matrix = open_path(folder).catalogue.stored().view(ml_dtypes.bfloat16)

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from compute.models.sources import fetch
 from compute.paths import models_folder, root
-from compute.sources import fetch
 
 ROUNDS = 5
 

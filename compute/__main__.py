@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from compute import desk, sources, survey
+from compute import desk, survey
+from compute.models import sources
 
 DESCRIPTION = """\
 Project Azimuth from the command line: survey the token space of a model, and look after the

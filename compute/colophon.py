@@ -6,10 +6,10 @@ import platform
 
 import psutil
 
+from compute.models.weights import Model
 from compute.origin import circumstances
 from compute.paths import root
 from compute.results import calls
-from compute.weights import Model
 
 PACKAGES = (
     "numpy", "scipy", "matplotlib", "plotly", "safetensors", "gguf", "h5py", "ml_dtypes", "tokenizers",

@@ -9,8 +9,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from compute import safetensors_file
 from compute.integrity import sha256_of
+from compute.models import safetensors_file
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),

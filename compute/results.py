@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compute import catalog, smoke, tokens, weights
+from compute import catalog, smoke, tokens
 from compute.cache import Call, Result, cached
+from compute.models import weights
+from compute.models.weights import Catalogue, Model, Vocabulary
 from compute.paths import published_folder
-from compute.weights import Catalogue, Model, Vocabulary
 
 SEED = 42
 PAIRS = 200_000

@@ -7,10 +7,10 @@ import numpy as np
 
 from compute import lattice, quantization, rounding
 from compute.cache import Result, cached
+from compute.models.weights import Catalogue
 from compute.paths import published_folder
 from compute.results import SEED, census
 from compute.results_lattice import EXPONENTS, HOLES, read_constellation, read_exponents
-from compute.weights import Catalogue
 
 TRIALS = 1000
 

@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+# The same examples every time, and no folder of past ones in the tree; slow machines are no failure.
+hypothesis.settings.register_profile("azimuth", database=None, derandomize=True, deadline=None)
+hypothesis.settings.load_profile("azimuth")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +55,7 @@ def cache_of_its_own(tmp_path_factory):
 @pytest.fixture(scope="session")
 def smollm2():
     """The default model, opened; the test is skipped with a reason where it has not been fetched."""
-    from compute.weights import open_model
+    from compute.models.weights import open_model
 
     try:
         return open_model("smollm2")

@@ -5,8 +5,8 @@ import json
 import pytest
 from golden.handmade import HEAD, INPUT, bits, folder
 
-from compute import checkpoint
-from compute.weights import open_path
+from compute.models import checkpoint
+from compute.models.weights import open_path
 
 CHOICES = {
     "untied": ({"tie_word_embeddings": False}, [INPUT, HEAD], HEAD),

@@ -6,8 +6,8 @@ import time
 import pytest
 from golden.handmade import HEAD, INPUT, bits, folder, lone, plain_hash
 
-from compute import weights
-from compute.weights import open_path
+from compute.models import weights
+from compute.models.weights import open_path
 
 
 @pytest.fixture(autouse=True)

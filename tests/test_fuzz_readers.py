@@ -11,7 +11,7 @@ from golden import handmade
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compute import gguf_file, safetensors_file, weights
+from compute.models import gguf_file, safetensors_file, weights
 
 FUZZ = settings(
     max_examples=600,

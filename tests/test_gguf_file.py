@@ -10,8 +10,8 @@ from gguf import GGUFReader
 from golden import handmade
 from golden.handmade import array, entry, pair, string
 
-from compute.gguf_file import parse, read_header
-from compute.safetensors_file import TensorSpec
+from compute.models.gguf_file import parse, read_header
+from compute.models.safetensors_file import TensorSpec
 
 
 def test_golden_file_is_what_the_specification_says():

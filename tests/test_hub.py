@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback_hub import COMMIT, LoopbackHub, safetensors
 
-from compute import checkpoint, hub, one_tensor, ranges, sources, weights
-from compute.ranges import Patience, Server
+from compute.models import checkpoint, hub, one_tensor, ranges, sources, weights
+from compute.models.ranges import Patience, Server
 
 MODEL = "star/dust"
 QUICK = Patience(timeout=0.5, pause=0.01, longest_pause=0.02)
@@ -220,7 +220,7 @@ def test_a_killed_client_goes_on_where_it_was(serve, room):
 
     server = serve(fault=fault)
     client = subprocess.Popen(
-        [sys.executable, "-c", f"from compute import hub, one_tensor; one_tensor.PART = {PART}; "
+        [sys.executable, "-c", f"from compute.models import hub, one_tensor; one_tensor.PART = {PART}; "
          f"hub.obtain({MODEL!r}, 'main')"], stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert reached.wait(20)

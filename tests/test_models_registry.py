@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from compute import inputs, paths, sources
+from compute import paths
+from compute.models import inputs, sources
 
 ROWS = list(inputs.registry().values())
 

@@ -11,8 +11,8 @@ import pytest
 from golden import handmade
 from golden.handmade import HEAD, INPUT, bf16, bits, folder, plain_hash, values
 
-from compute import checkpoint, weights
-from compute.weights import open_path
+from compute.models import checkpoint, weights
+from compute.models.weights import open_path
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_gguf_with_its_own_output_matrix(tmp_path):
 
 
 def test_open_model_takes_its_name_from_the_call_then_the_environment_then_the_default(monkeypatch):
-    from compute import sources
+    from compute.models import sources
 
     asked = []
 

@@ -13,7 +13,7 @@ from compute import (
     results_quantization,
     rounding,
 )
-from compute.weights import open_path
+from compute.models.weights import open_path
 
 
 def test_the_measures_part_where_the_chapter_says():

@@ -10,7 +10,7 @@ import pytest
 from golden import handmade
 from safetensors.numpy import save
 
-from compute.safetensors_file import TensorSpec, parse_header, read_header
+from compute.models.safetensors_file import TensorSpec, parse_header, read_header
 
 
 def test_golden_file_is_what_the_specification_says():

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from compute import hub, inputs, integrity, sources, wheels
+from compute import integrity
+from compute.models import hub, inputs, sources, wheels
 
 TEXT = bytes(range(256)) * 40
 INSIDE = "tiny_archive/stars.bin"

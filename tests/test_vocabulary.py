@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from compute.gguf_file import parse
-from compute.vocabulary import (
+from compute.models.gguf_file import parse
+from compute.models.vocabulary import (
     BYTE_CHARACTERS,
     Kind,
     from_byte_level,

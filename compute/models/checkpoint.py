@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from reprlib import repr as brief
 
-from compute import safetensors_file, strict_json
+from compute.models import safetensors_file, strict_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Where architectures keep a language model within a checkpoint, and what they call its two ends.

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from compute import checkpoint, paths, strict_json
+from compute import paths
 from compute.integrity import flush_folder, is_intact, one_at_a_time, set_aside, sha256_of, write_whole
-from compute.one_tensor import fetch_tensor, read_header
-from compute.ranges import Facts, Patience, Server
-from compute.safetensors_file import TensorSpec
+from compute.models import checkpoint, strict_json
+from compute.models.one_tensor import fetch_tensor, read_header
+from compute.models.ranges import Facts, Patience, Server
+from compute.models.safetensors_file import TensorSpec
 
 ADDRESS = "https://huggingface.co"  # where HF_ENDPOINT says nothing else
 LARGEST_TOKENIZER = 200_000_000  # bytes

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compute.safetensors_file import TensorSpec
+from compute.models.safetensors_file import TensorSpec
 
 LONGEST_HEADER = 100_000_000  # bytes; Gemma's 262,144 tokens with all their merges take about 15 MB
 LONGEST_NAME = 65_535  # bytes; the format's bound on a key
