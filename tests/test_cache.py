@@ -187,6 +187,15 @@ VALUES = st.recursive(
 )
 
 
+def aligned(value) -> bool:
+    """Whether all arrays lie where a processor likes them."""
+    if isinstance(value, np.ndarray):
+        return value.flags.aligned and (not value.size or value.ctypes.data % value.itemsize == 0)
+    return (
+        all(map(aligned, value.values() if isinstance(value, dict) else value)) if type(value) in (dict, list) else True
+    )
+
+
 def kept(folder: Path, value: dict) -> dict:
     """A value written as an entry and read back."""
     entry = folder / "planet.a.f" / ("0" * 63 + format(len(list(folder.rglob("*"))), "x")[-1])
@@ -211,7 +220,8 @@ def native(value):
 @given(value=st.dictionaries(NAMES, VALUES, max_size=4))
 def test_every_value_comes_back_bit_for_bit(tmp_path, monkeypatch, value):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    assert same(kept(tmp_path, value), native(value))
+    found = kept(tmp_path, value)
+    assert same(found, native(value)) and aligned(found)
 
 
 def test_all_65536_patterns_of_bfloat16_and_float16_come_back(tmp_path):

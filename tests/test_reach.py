@@ -866,6 +866,72 @@ class K(Base):
         ],
         [],
     ),
+    "what runs on import, from a package that something else is taken from": (
+        """
+--- a
+from planet.deep import d
+
+def f():
+    return 1
+--- deep.__init__
+set_mode("fast")
+
+def set_mode(x):
+    return 2
+--- deep.d
+set_size(3)
+
+def set_size(x):
+    return x
+""",
+        [
+            ("deep.__init__", "fast", "slow"),
+            ("deep.__init__", "return 2", "return 9"),
+            ("deep.d", "(3)", "(9)"),
+        ],
+        [],
+    ),
+    "names that patterns bind": (
+        """
+--- a
+match (1, 2, 3), {"x": 4}:
+    case (ONE, *REST), {**MORE}:
+        pass
+    case _ as ALL:
+        pass
+
+def f():
+    return g(), h(), k()
+
+def g():
+    return REST
+
+def h():
+    return MORE
+
+def k():
+    return ALL
+""",
+        [
+            ("a", "(1, 2, 3)", "(1, 2, 4)"),
+        ],
+        [],
+    ),
+    "a name that only a pattern with a star binds": (
+        """
+--- a
+match (1, 2):
+    case (_, *REST):
+        pass
+
+def f():
+    return REST
+""",
+        [
+            ("a", "(1, 2)", "(1, 3)"),
+        ],
+        [],
+    ),
     "a registry that a decorator fills": (
         """
 --- a
