@@ -41,3 +41,14 @@ note: $(STAMP)   ## a dated lab note: make note TITLE="What the ...?"
 
 clean:           ## the built site; the cache and the fetched models stay
 	@rm -rf _build
+
+lock:            ## both lock files anew, from the ranges in pyproject.toml
+	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; set -e; \
+	$(PYTHON) -m venv $$scratch; \
+	$$scratch/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" ".[test]"; \
+	$$scratch/bin/python -m pip freeze --all --exclude azimuth --exclude pip >$$scratch/all; \
+	{ sed -n '/^#/p' requirements.lock; cat $$scratch/all; } >$$scratch/lock; \
+	$$scratch/bin/python -m pip install --quiet ".[test,bench]"; \
+	{ sed -n '/^#/p' requirements-bench.lock; $$scratch/bin/python -m pip freeze --all --exclude azimuth --exclude pip \
+	    | sed 's/+cpu$$//' | grep -vxFf $$scratch/all; } >$$scratch/bench; \
+	mv $$scratch/lock requirements.lock; mv $$scratch/bench requirements-bench.lock
