@@ -8,6 +8,7 @@ import copy
 import hashlib
 import io
 import re
+import warnings
 from typing import Any
 from xml.etree import ElementTree
 
@@ -49,7 +50,8 @@ def svg(fig: Any, alt: str, classes: str = "az-drawing", style: str = "") -> str
     import matplotlib
 
     fig, stream = copy.deepcopy(fig), io.BytesIO()  # drawing moves things: the caller's figure stays as it is
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "azimuth"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "azimuth"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # in the font measured with; the page has others
         fig.savefig(stream, format="svg", dpi=RESOLUTION, facecolor="none", edgecolor="none", metadata={"Date": None})
     written = _NOT_XML.sub("", stream.getvalue().decode())
     root = ElementTree.fromstring(written)

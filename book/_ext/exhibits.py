@@ -144,16 +144,8 @@ def visit_origin(translator, node: Origin) -> None:
     for item in node["provenance"]:
         module, _, name = item["function"].rpartition(".")
         page = builder.get_relative_uri(builder.current_docname, page_of(module))
-        rows = {
-            "made by": f'<a href="{escape(page)}#{escape(name)}"><code>{escape(item["function"])}</code></a>',
-            "from": escape(str(item.get("model") or "")),
-            "with": escape(", ".join(f"{k}={v}" for k, v in (item.get("arguments") or {}).items())),
-            "in": escape(f"{item['seconds']:.3g} s on {item['machine']}, {item['threads']} threads"),
-            "on": escape(str(item["date"])) + (", committed result" if item["layer"] == "shipped" else ""),
-            "using": escape(", ".join(f"{k} {v}" for k, v in sorted(item["versions"].items()))),
-            "key": f"<code>{escape(item['key'])}</code>",
-        }
-        entries.append("".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in rows.items() if text))
+        rows = origin_rows(item, f"{page}#{name}")
+        entries.append("".join(f"<dt>{what}</dt><dd>{text}</dd>" for what, text in rows.items() if text))
     translator.body.append(
         f'<div class="az-origin" id="{node["ids"][0]}" popover role="dialog" aria-label="{node["label"]}">'
         f'<p class="az-origin-title">{node["label"]}</p>'
@@ -161,6 +153,31 @@ def visit_origin(translator, node: Origin) -> None:
         + "</div>\n"
     )
     raise nodes.SkipNode
+
+
+def origin_rows(item: dict, source: str) -> dict[str, str]:
+    """What is said of one result, as HTML; `source` is the address of the function that made it."""
+    arguments = ", ".join(f"{name}={value}" for name, value in (item.get("arguments") or {}).items())
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(item["versions"].items()))
+    kept = ", from the committed results" if item["layer"] == "shipped" else ""
+    return {
+        "made by": f'<a href="{escape(source)}"><code>{escape(item["function"])}</code></a>',
+        "model": escape(str(item.get("model") or "")),
+        "called with": escape(arguments),
+        "took": escape(f"{duration(item['seconds'])} on {item['machine']}, {item['threads']} threads"),
+        "date": escape(f"{str(item['date'])[:16].replace('T', ', ')} UTC{kept}"),
+        "versions": escape(versions),
+        "key": f"<code>{escape(item['key'])}</code>",
+    }
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "under 1 ms"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def skip(translator, node) -> None:

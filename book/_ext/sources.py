@@ -36,17 +36,17 @@ def name_of(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def definitions(text: str) -> dict[int, str]:
-    """{line of a top-level function, class or constant, its decorators included: its name}."""
-    found: dict[int, str] = {}
+def definitions(text: str) -> dict[str, tuple[int, int]]:
+    """{name of a top-level function, class or constant: the lines of its first decorator and of its name}."""
+    found: dict[str, tuple[int, int]] = {}
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found[min([node.lineno, *(d.lineno for d in node.decorator_list)])] = node.name
+            found[node.name] = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.lineno
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
                 if isinstance(target, ast.Name):
-                    found.setdefault(node.lineno, target.id)
+                    found.setdefault(target.id, (node.lineno, node.lineno))
     return found
 
 
@@ -55,8 +55,9 @@ def highlighted(text: str) -> str:
     lines = PygmentsBridge("html", "default").highlight_block(text, "python").splitlines()
     before, after = lines[0].split("<pre>")
     lines[0] = after
-    for line, name in definitions(text).items():
-        lines[line - 1] = f'<span class="az-definition" id="{escape(name)}">{lines[line - 1]}</span>'
+    for name, (first, last) in definitions(text).items():
+        lines[first - 1] = f'<span class="az-definition" id="{escape(name)}">{lines[first - 1]}'
+        lines[last - 1] += "</span>"
     body = "\n".join(lines)
     return before.replace('class="highlight"', 'class="highlight" tabindex="0"') + "<pre>" + body
 

@@ -19,7 +19,7 @@ from sphinx.environment import BuildEnvironment
 from book._ext import metadata
 
 CELL = re.compile(r"^(?P<fence>`{3,}|~{3,}|:{3,})\{code-cell\}[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.M | re.S)
-OPTIONS = re.compile(r"\A(?:---\n.*?^---\s*$|(?::[\w-]+:[^\n]*\n)+)", re.M | re.S)
+OPTIONS = re.compile(r"\A(?:---\n.*?^---[ \t]*\n|(?::[\w-]+:[^\n]*\n)+)", re.M | re.S)
 ASKED = re.compile(r"\{eval\}`([^`]+)`")
 WATCHED = ("requirements.lock", "data/models.toml", "data/published", "data/results", "data/benchmarks.json")
 PACKAGE = "compute"

@@ -1,4 +1,5 @@
-/* Three small things: turnable figures in the page's colours, previews of cited works, and keys for what scrolls. */
+/* Four small things: turnable figures in the page's colours, previews of cited works, keys for what scrolls, and search
+   results without raw formulas. */
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -95,6 +96,18 @@
       if (region.scrollWidth > region.clientWidth + 1) region.tabIndex = 0;
   }
 
+  /* Sphinx takes the lines under a search result from the page's text: not from its formulas, code and provenance. */
+  function plainResults() {
+    if (typeof Search === "undefined" || !Search.htmlToText) return;
+    const toText = Search.htmlToText;
+    Search.htmlToText = (html, anchor) => {
+      const page = new DOMParser().parseFromString(html, "text/html");
+      page.querySelectorAll(".math, .cell_input, .az-origin, details.hide, template, .headerlink").forEach((part) => part.remove());
+      return toText(page.documentElement.outerHTML, anchor);
+    };
+  }
+
+  plainResults();
   drawFigures();
   previewCitations();
   reachScrollers();
