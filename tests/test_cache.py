@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planets import child, flip, same
 
-from compute import audit, cache, entries, key, parts, paths, store
-from compute.cache import DamageWarning, cached
+from compute import cache, paths
+from compute.cache import DamageWarning, audit, cached, entries, key, parts, store
 
 planet = planets.planet
 
@@ -312,12 +312,15 @@ def test_provenance_tells_where_a_value_comes_from(planet, monkeypatch):
     assert found.versions["numpy"] == np.__version__ and found.versions["python"] == ".".join(
         map(str, sys.version_info[:3])
     )
-    assert found.threads == 3 and "cores" in found.machine and 0 <= found.seconds < 10
+    assert found.threads == 3 and f", {os.cpu_count()} cores, " in found.machine and 0 <= found.seconds < 10
+    assert found.machine.split(",")[0] in Path("/proc/cpuinfo").read_text() or not sys.platform.startswith("linux")
     assert (
         found.date.endswith("+00:00") and abs(time.time() - cache.datetime.fromisoformat(found.date).timestamp()) < 60
     )
     assert sorted(found.code) == ["planet.a.LOG", "planet.a.Thing", "planet.a.g", "planet.a.noted"]
     assert "planet.a.g" in cache.registry()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= module.f().provenance.threads <= os.cpu_count()
     with pytest.raises(AttributeError):
         found.key = "another"
 
@@ -495,7 +498,9 @@ def test_an_empty_or_foreign_folder_is_no_result(planet):
 # A full disk
 
 
-@pytest.mark.parametrize("refuses", ["compute.store._put", "os.fsync", "os.rename", "os.link", "pathlib.Path.mkdir"])
+@pytest.mark.parametrize(
+    "refuses", ["compute.cache.store._put", "os.fsync", "os.rename", "os.link", "pathlib.Path.mkdir"]
+)
 def test_a_full_disk_is_a_clear_error_and_costs_nothing_that_was_kept(planet, tmp_path, monkeypatch, refuses):
     module = planet.load()
     before = module.f(), module.files(3)
@@ -507,7 +512,7 @@ def test_a_full_disk_is_a_clear_error_and_costs_nothing_that_was_kept(planet, tm
 
         def refusing(*args, calls=calls, **settings):
             if next(calls, None) is None:
-                if refuses == "compute.store._put":  # as much as fits
+                if refuses == "compute.cache.store._put":  # as much as fits
                     args[0].write_bytes(b"".join(args[1])[:9])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return real(*args, **settings)
@@ -559,6 +564,26 @@ def test_a_write_that_really_stops_halfway_leaves_a_miss(planet, tmp_path):
         assert process.returncode == 3 and "planet.a.f could not be written" in said and "File too large" in said
         assert f.call(7).state() == "missing" and not list((tmp_path / "cache" / "writing").glob("*/*"))
     assert f(7)["values"].shape == (5000,)
+
+
+def test_everything_is_flushed_to_the_disk_before_it_becomes_visible(planet, monkeypatch):
+    """Against a power cut: all files and folders of an entry first, then the rename, then the folder that holds it."""
+    files = planet.load().files
+    events, flush, rename = [], os.fsync, os.rename
+
+    def identity(status: os.stat_result) -> tuple[int, int]:
+        return status.st_dev, status.st_ino
+
+    monkeypatch.setattr(os, "fsync", lambda handle: (flush(handle), events.append(identity(os.fstat(handle)))))
+    monkeypatch.setattr(os, "rename", lambda *names: (events.append("rename"), rename(*names)))
+    files(3)
+    entry = files.call(3).entry()
+    cut = events.index("rename")
+    flushed, after = events[:cut], events[cut + 1 :]
+    for path in [entry, *entry.rglob("*")]:
+        assert identity(path.stat()) in flushed, f"{path.name} was not flushed before it became visible"
+    assert flushed.index(identity((entry / "SHA256SUMS").stat())) < flushed.index(identity(entry.stat()))
+    assert identity(entry.parent.stat()) in after
 
 
 # Many at once

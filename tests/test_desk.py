@@ -14,8 +14,9 @@ import planets
 import pytest
 from planets import SMALL, STEPS, child, flip, same, wait_for
 
-from compute import audit, desk, paths, shipping, tables
-from compute.reach import combined
+from compute import desk, paths, tables
+from compute.cache import audit, shipping
+from compute.cache.reach import combined
 
 planet = planets.planet
 PROBED = """
@@ -197,10 +198,11 @@ def test_gc_removes_functions_that_are_gone_and_records_that_cannot_be_read(run,
     planet.edit("def f(", "def renamed(")
     planet.load()
     assert [row["kind"] for row in audit.sweep()] == ["other code", "other code"]
+    assert len(audit.sweep()) == 2, "a dry run is the default"
 
 
 def test_gc_leaves_what_a_living_process_writes(run, planet, tmp_path):
-    slow = "import time, compute.store as s; real = s._seal\n"
+    slow = "import time, compute.cache.store as s; real = s._seal\n"
     slow += "def sealing(*words):\n    time.sleep(3600)\ns._seal = sealing; from planet.a import f; f(5)"
     writer = child(slow, tmp_path)
     wait_for(lambda: list((tmp_path / "cache" / "writing").glob("*/*/value.json")))
