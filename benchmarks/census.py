@@ -1,7 +1,7 @@
 """The census against torch.unique(dim=0) and against one pass over the bytes, at the shape of Qwen3-4B's matrix.
 
-The matrix is random bf16 bits with holes of Qwen's 13 populations planted in it. One pass over the bytes is an exclusive
-or of all of them as 64-bit words, the least that any reader of the matrix must do.
+The matrix is random bf16 bits with holes of Qwen's 13 populations planted in it. One pass over the bytes is an
+exclusive or of all of them as 64-bit words, the least that any reader of the matrix must do.
 """
 
 import json

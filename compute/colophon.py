@@ -6,8 +6,8 @@ import platform
 
 import psutil
 
+from compute.cache.origin import circumstances
 from compute.models.weights import Model
-from compute.origin import circumstances
 from compute.paths import root
 from compute.results import calls
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 
 from tqdm import tqdm
 
-from compute import audit, shipping
-from compute.cache import Call
+from compute.cache import Call, audit, shipping
 from compute.tables import duration, lines, moment, size, start, visible
 
 DONE, WANTING = 0, 1  # exit codes; 2, that it could not be done, is the front's

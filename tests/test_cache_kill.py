@@ -8,7 +8,7 @@ import planets
 import pytest
 from planets import STEPS, child, wait_for
 
-from compute import audit, entries
+from compute.cache import audit, entries
 
 planet = planets.planet
 KILLS = 200
@@ -20,7 +20,8 @@ import json, os, random, shutil, signal, sys, time, warnings
 from pathlib import Path
 warnings.simplefilter("error")
 from planet import a
-from compute import audit, paths
+from compute import paths
+from compute.cache import audit
 
 os.fsync = lambda handle: time.sleep(0.0003)  # a kill is no power cut; this keeps the pace, whatever the disk does
 generator, struck, left, kills = random.Random(int(sys.argv[2])), 0, 0, int(sys.argv[1])
@@ -107,7 +108,7 @@ def test_a_kill_between_the_entry_and_the_end_of_its_workspace_costs_nothing(pla
     """The files are linked into the entry and not moved: until it is there, the workspace is complete."""
     planet.write(planet.file.read_text() + STEPS)
     planet.file.with_name("go").touch()
-    kill = "import os, signal; from planet.a import steps; from compute import {module} as m; real = m.{name}\n"
+    kill = "import os, signal; from planet.a import steps; from compute.cache import {module} as m; real = m.{name}\n"
     kill += "def deadly(*words):\n    {before}os.kill(os.getpid(), signal.SIGKILL)\nm.{name} = deadly; steps(6)"
     module = planet.load()
     before_rename = child(kill.format(module="entries", name="os.rename", before=""), tmp_path)

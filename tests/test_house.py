@@ -36,7 +36,7 @@ def imported_rooms(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("compute.")}
         elif isinstance(node, ast.ImportFrom) and node.module == "compute":
-            found |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names if not alias.name.startswith("__")}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("compute."):
             found.add(node.module.split(".")[1])
     return found

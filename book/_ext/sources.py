@@ -6,6 +6,7 @@ They are written again when a source, a title or the style changed, which runs n
 
 import ast
 import hashlib
+import shutil
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -78,6 +79,7 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict, str]]:
     if stamp.exists() and stamp.read_text() == state and Path(app.outdir, f"{INDEX}.html").exists():
         return
     stamp.unlink(missing_ok=True)
+    shutil.rmtree(Path(app.outdir, "source"), ignore_errors=True)  # a module that is gone leaves no page
     rows = []
     for module, text in texts.items():
         link = app.builder.get_relative_uri(INDEX, page_of(module))

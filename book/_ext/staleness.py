@@ -81,7 +81,7 @@ def _mentions(tree: ast.AST, modules: dict[str, str]) -> set[str]:
 
 def code_digest(names: Iterable[str], root: Path) -> str:
     """One digest over the code that the names reach below root; the package's name stands for all of its text."""
-    from compute import reach
+    from compute.cache import reach
 
     names = set(names)
     if PACKAGE in names:

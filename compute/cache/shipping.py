@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compute import entries, origin, parts, paths, store
-from compute.cache import Call, opened
+from compute import paths
+from compute.cache import Call, entries, opened, origin, parts, store
 from compute.integrity import flush_folder
 
 LARGEST_FILE = 10_000_000  # bytes

@@ -15,7 +15,7 @@ be followed counts whole:
 
 Not seen: state that other modules change behind a definition's back (the house has no such globals), and
 compiled code. Docstrings, comments and layout do not count, nor `if __name__ == "__main__"`, nor the
-cache's own machinery below: otherwise every edit there would recompute everything. `compute.key.FORMAT`
+cache's own machinery below: otherwise every edit there would recompute everything. `compute.cache.key.FORMAT`
 stands for it in each key.
 """
 
@@ -25,11 +25,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from compute import paths
-from compute.mentions import Mentions
-from compute.syntax import Chain, Module, Target, dump
+from compute.cache.mentions import Mentions
+from compute.cache.syntax import Chain, Module, Target, dump
 
-_MACHINERY = "cache entries fingerprints key mentions origin parts paths reach store syntax"
-MACHINERY = frozenset(f"compute.{name}" for name in _MACHINERY.split())
+_ROOMS = "entries key mentions origin parts reach store syntax"
+MACHINERY = frozenset({"compute.cache", "compute.fingerprints", "compute.integrity", "compute.paths"}) | frozenset(
+    f"compute.cache.{room}" for room in _ROOMS.split()
+)
 IN_OWN_MODULE = frozenset({"globals", "vars", "eval", "exec", "__globals__"})
 IN_PACKAGE = ("importlib.import_module", "importlib.reload", "importlib.util", "sys.modules", "runpy", "pkgutil")
 

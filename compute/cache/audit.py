@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compute import entries, origin, paths, store
-from compute.cache import Call
-from compute.key import FORMAT
+from compute import paths
+from compute.cache import Call, entries, origin, store
+from compute.cache.key import FORMAT
 
 DAY = 86_400  # seconds
 

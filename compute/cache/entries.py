@@ -8,7 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from compute import paths, store
+from compute import paths
+from compute.cache import store
 from compute.integrity import flush_folder
 
 

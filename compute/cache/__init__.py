@@ -1,6 +1,6 @@
 """Results that are computed once and kept, with their origin, until the code that they come from changes.
 
-Each entry lies in `<folder>/<function>/<key>/` (see `compute.store`); beside the functions lie `writing/`
+Each entry lies in `<folder>/<function>/<key>/` (see `compute.cache.store`); beside the functions lie `writing/`
 (entries on their way), `workspace/` (files of functions that are running, or were killed), `damaged/` and
 `locks/`. Two layers: the cache, and under it the committed results, read only; AZIMUTH_FRESH=1 ignores the
 second.
@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compute import entries, origin, paths, reach, store
-from compute import key as naming
+from compute import paths
+from compute.cache import entries, origin, reach, store
+from compute.cache import key as naming
 
 
 class DamageWarning(UserWarning):

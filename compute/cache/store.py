@@ -18,8 +18,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from compute.cache.parts import Parts, put_together, readable, safetensors, views
 from compute.integrity import flush_folder, sha256_of
-from compute.parts import Parts, put_together, readable, safetensors, views
 
 SUMS, RECORD, VALUE, TENSORS, FILES = "SHA256SUMS", "record.json", "value.json", "tensors.safetensors", "files"
 DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ENAMETOOLONG)  # of the entry, not of us

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from compute import __version__, reach
-from compute.key import FORMAT
+from compute import __version__
+from compute.cache import reach
+from compute.cache.key import FORMAT
 
 PACKAGES = ("numpy", "scipy", "ml_dtypes", "h5py", "safetensors", "tokenizers", "gguf", "torch", "dask")
 

@@ -4,7 +4,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable
 
-from compute.syntax import IMPORTS, Chain, Module, Target, bound_by, dotted, own_scope
+from compute.cache.syntax import IMPORTS, Chain, Module, Target, bound_by, dotted, own_scope
 
 
 class Mentions(ast.NodeVisitor):
