@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from compute.origin import circumstances
+from compute.cache.origin import circumstances
 from compute.paths import root
 
 MODULES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
