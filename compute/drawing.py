@@ -9,11 +9,13 @@ import hashlib
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 RESOLUTION = 200  # dots per inch of rasterised parts
 NARROW = 4.2  # inches: what a phone shows at the size of its text
+NARROWER = 0.8  # the page's font, as a share of the width of the font that matplotlib measures with
 HEAVIEST_NARROW = 300_000  # characters; a heavier figure is not drawn twice
 FONTS = "var(--az-figure-font, 'Source Sans 3', 'Helvetica Neue', Arial, sans-serif)"
 # The page's own inks: black is whatever the text is, white whatever the paper is, and the house's colours have a day
@@ -31,6 +33,7 @@ INKS = {
     "#daa520": "var(--az-ink-gold, #daa520)",  # goldenrod
 }
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+_SIZE = re.compile(r"\b([\d.]+)px")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -77,6 +80,24 @@ def svg(fig: Any, alt: str, classes: str = "az-drawing", style: str = "") -> str
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def _flow(letters: Sequence[ElementTree.Element]) -> None:
+    """Let the letters of a plain power such as 10^-3 follow each other: matplotlib sets each by another font's widths.
+
+    Formulas whose letters step back or jump (fractions, several styles) keep all their places.
+    """
+    places = [float(letter.get("x", "0").split()[0]) for letter in letters]
+    sizes = [float(found[1]) if (found := _SIZE.search(letter.get("style", ""))) else 10.0 for letter in letters]
+    steps = [(after - before) / size for before, after, size in zip(places, places[1:], sizes, strict=False)]
+    if not steps or not all(0.2 < step < 1.1 for step in steps):
+        return
+    slack = (1 - NARROWER) * (places[-1] + 0.6 * sizes[-1] - places[0])
+    letters[0].set("x", f"{places[0] + slack / 2:g}")  # stay in the middle of the room that was made for it
+    for letter in letters[1:]:
+        del letter.attrib["x"]
+    for letter in letters:
+        letter.tail = None  # a line break here would be a space
+
+
 def _settle(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
     """Give one element the page's inks and font, and an id of this figure's own where something refers to it."""
     element.tag = element.tag.removeprefix(_SVG)  # inside HTML no namespace is written
@@ -85,8 +106,10 @@ def _settle(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
         element.set("id", prefix + identity)
     if link := element.attrib.pop(_LINK, ""):  # to a part of this figure, or a picture as a data: address
         element.set("href", f"#{prefix}{link[1:]}" if link.startswith("#") else link)
-    if element.tag == "tspan" and " " in element.get("x", ""):
-        element.set("x", element.get("x").split()[0])  # letters set one by one, for a font that the page has not
+    if "cmsy10" in element.get("style", "").lower() and element.text == "0":
+        element.text = "\N{PRIME}"  # which matplotlib writes as the letter that has its place in TeX's font
+    if element.tag == "text":
+        _flow([child for child in element if child.tag == _SVG + "tspan"])
     for name, value in element.attrib.items():
         value = value.replace("url(#", f"url(#{prefix}")
         if name in {"style", "fill", "stroke"}:

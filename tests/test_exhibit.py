@@ -95,6 +95,17 @@ def test_a_drawing_takes_the_inks_of_the_page():
     assert "<style" not in svg and "metadata" not in svg and "ns0:" not in svg
 
 
+def test_powers_run_on_and_primes_are_primes():
+    figure = line_figure()
+    figure.axes[0].set_yscale("log")
+    figure.axes[0].set_title(r"$\gamma'$")
+    svg = drawing.svg(figure, "x")
+    powers = re.findall(r"<text>\s*(<tspan.*?)</text>", svg, re.S)
+    run_on = [power for power in powers if "".join(re.findall(r">([^<]+)<", power)) == "100"]
+    assert run_on and all(power.count(" x=") == 1 and ">\n" not in power.strip() for power in run_on)
+    assert "\N{PRIME}" in svg and "cmsy" not in svg.lower()
+
+
 def test_two_figures_on_a_page_share_no_name():
     def names(svg):
         return set(re.findall(r' id="([^"]+)"', svg))
