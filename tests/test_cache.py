@@ -495,6 +495,21 @@ def test_an_empty_or_foreign_folder_is_no_result(planet):
         assert f()["x"] == 1
 
 
+def test_a_disk_that_does_not_keep_what_it_was_given_is_named(planet, monkeypatch):
+    f, write = planet.load().f, store.write
+
+    def lying(folder, *words):
+        write(folder, *words)
+        flip(folder / "value.json", 3)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", lying)
+        with pytest.raises(OSError, match=r"planet\.a\.f was written to .*, but cannot be read back: check that disk"):
+            f()
+    with pytest.warns(DamageWarning, match="value.json"):
+        assert f()["x"] == 1
+
+
 # A full disk
 
 
