@@ -11,6 +11,7 @@ import html
 import io
 import json
 import numbers
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -146,7 +147,9 @@ def _interactive(fig: Any, note: Mapping[str, Any]) -> Exhibit:
         f'<p class="az-plotly-missing">{html.escape(note["alt"])}</p>'
         f'<script type="application/json">{_escaped(fig.to_json())}</script></div>'
     )
-    return Exhibit({**note, "kind": "interactive"}, body)
+    # the book has its own plotly.js, and would warn of a format that it does not know; JupyterLab has plotly's renderer
+    bundle = {} if os.environ.get("AZIMUTH_BOOK") else {"application/vnd.plotly.v1+json": json.loads(fig.to_json())}
+    return Exhibit({**note, "kind": "interactive"}, body, bundle)
 
 
 def _note(results: Sequence[Any], alt: str) -> dict[str, Any]:

@@ -192,12 +192,16 @@ def test_any_text_in_a_table_comes_out_as_itself(text):
     assert visible.replace("\r", "\n") in seen.text.replace("\r", "\n")
 
 
-def test_a_plotly_figure_brings_its_numbers_and_no_script():
+@pytest.mark.parametrize("in_book", [True, False])
+def test_a_plotly_figure_brings_its_numbers_and_no_script(monkeypatch, in_book):
     from plotly import graph_objects
+
+    monkeypatch.setenv("AZIMUTH_BOOK", "1" if in_book else "")
 
     figure = graph_objects.Figure(graph_objects.Scatter(x=[1, 2], y=[3, 4], text=["</script><b>", "&"]))
     shown = exhibit.figure(figure, alt="two points")
     assert shown.note["kind"] == "interactive"
+    assert ("application/vnd.plotly.v1+json" in shown._repr_mimebundle_()) is not in_book
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", shown.body, re.S)
     assert [attributes for attributes, _ in scripts] == [' type="application/json"']
     assert json.loads(scripts[0][1])["data"][0]["text"] == ["</script><b>", "&"]

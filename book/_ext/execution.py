@@ -104,8 +104,9 @@ def report(kind: type, error: BaseException, trace: TracebackType | None) -> Non
     sys.__excepthook__(kind, error, trace)
 
 
-def use_own_package(app: Sphinx) -> None:
-    """Let the kernels import the `compute` that lies beside this book, whatever else is installed."""
+def prepare_kernels(app: Sphinx) -> None:
+    """Let the kernels import the `compute` that lies beside this book, and know that they run for the book."""
+    os.environ["AZIMUTH_BOOK"] = "1"
     folders = [str(app.srcdir), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, folders)))
 
@@ -116,5 +117,5 @@ def setup(app: Sphinx) -> dict:
     inline.ModifiedNotebookClient = Client
     sys.excepthook = report
     app.add_role("eval", Eval(), override=True)
-    app.connect("builder-inited", use_own_package)
+    app.connect("builder-inited", prepare_kernels)
     return metadata()

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -118,6 +119,7 @@ def fill(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) 
     context["azimuth_logo"] = Path(app.srcdir, "book/_static/logo.svg").read_text("utf-8")
     context["azimuth_run"] = getattr(app.env, "azimuth_runs", {}).get(pagename)
     context["azimuth_colophon"] = app.config.azimuth_colophon
+    context["azimuth_head"] = lighter_head
     notebook = Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
     if doctree and "kernelspec" in app.env.metadata.get(pagename, {}) and notebook.is_file():
         target = Path(app.outdir, "_sources", f"{pagename}.ipynb")
@@ -126,6 +128,15 @@ def fill(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) 
         context["ipynb_source"] = f"{pagename}.ipynb"
     if app.env.metadata.get(pagename, {}).get("azimuth_plotly"):
         app.add_js_file(PLOTLY, defer="defer", priority=400)
+
+
+def lighter_head(head: str) -> str:
+    """The theme's links without 1.5 MB of icons (azimuth.css draws the ten in use), and basic.css linked.
+
+    The theme's theme.css only imports basic.css; tools that read style sheets by script resolve the import wrongly.
+    """
+    head = re.sub(r"[^\n]*fontawesome[^\n]*\n", "", head)
+    return head.replace("_static/styles/theme.css", "_static/basic.css")
 
 
 def take_along(notebook: str) -> str:

@@ -22,6 +22,30 @@
   };
   const threeDimensional = (figure) => figure.data.some((trace) => /3d|gl$|surface|mesh/.test(trace.type || ""));
 
+  /* Arrow keys turn a three-dimensional figure, plus and minus bring it closer, as the mouse does. */
+  function turnByKeys(stage, label) {
+    stage.tabIndex = 0;
+    stage.setAttribute("role", "application");
+    stage.setAttribute("aria-label", `${label} Arrow keys turn it, plus and minus zoom.`);
+    stage.addEventListener("keydown", (event) => {
+      if (event.target !== stage) return;
+      const camera = stage.layout.scene?.camera || {};
+      const { x, y, z } = camera.eye || { x: 1.25, y: 1.25, z: 1.25 };
+      const far = Math.hypot(x, y, z);
+      let around = Math.atan2(y, x), up = Math.asin(z / far), distance = far;
+      if (event.key === "ArrowLeft") around -= 0.15;
+      else if (event.key === "ArrowRight") around += 0.15;
+      else if (event.key === "ArrowUp") up = Math.min(up + 0.15, 1.5);
+      else if (event.key === "ArrowDown") up = Math.max(up - 0.15, -1.5);
+      else if (event.key === "+") distance *= 0.9;
+      else if (event.key === "-") distance /= 0.9;
+      else return;
+      event.preventDefault();
+      const eye = { x: distance * Math.cos(up) * Math.cos(around), y: distance * Math.cos(up) * Math.sin(around), z: distance * Math.sin(up) };
+      window.Plotly.relayout(stage, { "scene.camera": { ...camera, eye } });
+    });
+  }
+
   function drawFigures() {
     for (const frame of document.querySelectorAll(".az-plotly")) {
       const figure = JSON.parse(frame.querySelector("script").textContent);
@@ -41,6 +65,7 @@
         frame.classList.add("az-plotly-drawn");
         const repaint = () => window.Plotly.relayout(stage, colours(layout));
         repaint();
+        if (threeDimensional(figure) && layout.scene) turnByKeys(stage, frame.getAttribute("aria-label"));
         new MutationObserver(repaint).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
       });
     }
@@ -99,6 +124,7 @@
   /* Sphinx takes the lines under a search result from the page's text: not from its formulas, code and provenance. */
   function plainResults() {
     if (typeof Search === "undefined" || !Search.htmlToText) return;
+    if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false; /* files may not fetch files */
     const toText = Search.htmlToText;
     Search.htmlToText = (html, anchor) => {
       const page = new DOMParser().parseFromString(html, "text/html");
