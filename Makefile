@@ -27,7 +27,7 @@ fresh: $(STAMP)  ## the site with every result computed again, the shipped ones 
 test: $(STAMP)   ## ruff and all tests
 	@$(BIN)/python -m compute fetch
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 serve: $(STAMP)  ## rebuild on save, and reload the page in the browser
 	@$(BIN)/python book/serve.py
