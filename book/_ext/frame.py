@@ -147,11 +147,22 @@ def take_along(notebook: str) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def place_styles(app: Sphinx, builder: Builder) -> None:
-    """Have myst-nb place its style sheet before pages link it, so that the first build's links are all later ones'."""
-    if builder.format == "html":
-        Path(builder.outdir, "_static").mkdir(parents=True, exist_ok=True)
-        add_global_html_resources(app, None)
+def place_assets(app: Sphinx, builder: Builder) -> None:
+    """Place what pages link before they are written, so that the first build's links are those of all later ones.
+
+    That is myst-nb's style sheet, and, where a page needs it, the one copy of the installed package's plotly.js.
+    """
+    if builder.format != "html":
+        return
+    static = Path(builder.outdir, "_static")
+    static.mkdir(parents=True, exist_ok=True)
+    add_global_html_resources(app, None)
+    if any(note.get("azimuth_plotly") for note in app.env.metadata.values()):
+        import plotly
+
+        source = Path(plotly.__file__).parent / "package_data" / PLOTLY
+        if not (static / PLOTLY).exists() or (static / PLOTLY).stat().st_size != source.stat().st_size:
+            shutil.copyfile(source, static / PLOTLY)
 
 
 def correct_theme(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
@@ -171,19 +182,6 @@ def correct_theme(app: Sphinx, pagename: str, templatename: str, context: dict, 
         ]
 
 
-def copy_plotly(app: Sphinx, exception: Exception | None) -> None:
-    """Put the installed package's plotly.js, one copy, where the pages that need it look for it."""
-    if exception or app.builder.format != "html":
-        return
-    if any(note.get("azimuth_plotly") for note in app.env.metadata.values()):
-        import plotly
-
-        source = Path(plotly.__file__).parent / "package_data" / PLOTLY
-        target = Path(app.outdir, "_static", PLOTLY)
-        if not target.exists() or target.stat().st_size != source.stat().st_size:
-            shutil.copyfile(source, target)
-
-
 def setup(app: Sphinx) -> dict:
     """Listen to the events of reading and writing."""
     app.connect("doctree-read", note_run)
@@ -191,8 +189,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-purge-doc", forget_run)
     app.connect("env-merge-info", merge_runs)
     app.connect("env-updated", write_again, priority=900)
-    app.connect("write-started", place_styles)
+    app.connect("write-started", place_assets)
     app.connect("html-page-context", fill, priority=100)
     app.connect("html-page-context", correct_theme, priority=900)
-    app.connect("build-finished", copy_plotly)
     return metadata()
