@@ -22,7 +22,8 @@ NOTE = "application/vnd.azimuth.exhibit+json"
 RESOLUTION = 200  # dots per inch of what is stored as pixels
 HEAVIEST_DRAWING = 1_500_000  # characters; an SVG past this becomes pixels
 POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e\+?(-?)0*(\d+)\b")  # as Python writes a power of ten
-_NUMBER = ' class="az-number"'
+SPECIAL = {"number", "date"}  # kinds that a cell is set by
+DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d\S*)?")
 
 
 class Token(str):
@@ -93,11 +94,11 @@ def table(
     cells = [[_cell(value, formats.get(name, "")) for value in column] for name, column in columns.items()]
     numeric = [bool(column) and all(kind == "number" for kind, _ in column) for column in cells]
     head = "".join(
-        f'<th scope="col"{_NUMBER if right else ""}>{_escape(name)}</th>'
+        f'<th scope="col"{_class("number") if right else ""}>{_escape(name)}</th>'
         for name, right in zip(columns, numeric, strict=True)
     )
     rows = [
-        "".join(f"<td{_NUMBER if kind == 'number' else ''}>{text}</td>" for kind, text in row)
+        "".join(f"<td{_class(kind) if kind in SPECIAL else ''}>{text}</td>" for kind, text in row)
         for row in zip(*cells, strict=True)
     ]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
@@ -109,7 +110,7 @@ def table(
 
 
 def _cell(value: Any, spec: str) -> tuple[str, str]:
-    """One cell's kind (token, number, text) and its HTML; nothing and NaN become a dash."""
+    """One cell's kind (token, tokens, number, date, text) and its HTML; nothing and NaN become a dash."""
     if isinstance(value, Token):
         return "token", f'<code class="az-token" translate="no"><bdi>{_escape(value)}</bdi></code>'
     if isinstance(value, list):
@@ -122,7 +123,14 @@ def _cell(value: Any, spec: str) -> tuple[str, str]:
         spec = spec or (",d" if isinstance(value, numbers.Integral) else ".4g")
         written = POWER.sub(r"\1 × 10<sup>\2\3</sup>", _escape(format(value, spec)))
         return "number", written.replace("-", "\N{MINUS SIGN}")
-    return "text", _escape(format(value, spec))
+    text = format(value, spec)
+    if DATE.fullmatch(text):
+        return "date", text[:16].replace("T", " ")
+    return "text", _escape(text)
+
+
+def _class(kind: str) -> str:
+    return f' class="az-{kind}"'
 
 
 def _escape(text: str) -> str:

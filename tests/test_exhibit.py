@@ -167,6 +167,12 @@ def test_a_table_aligns_formats_and_dashes():
     assert shown.count('th scope="col" class="az-number"') == 4 and ">True<" in shown
 
 
+def test_dates_are_short_and_unbroken():
+    shown = exhibit.table({"d": ["2026-11-22T01:13:21+00:00", "2026-11-22", "2026-11-22 or so"]}).body
+    assert '<td class="az-date">2026-11-22 01:13</td>' in shown and '<td class="az-date">2026-11-22</td>' in shown
+    assert "<td>2026-11-22 or so</td>" in shown
+
+
 def test_a_table_s_columns_have_one_length_and_formats_have_a_column():
     with pytest.raises(ValueError, match=r"one length; got \{'a': 1, 'b': 2\}"):
         exhibit.table({"a": [1], "b": [1, 2]})
