@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "azimuth: installing what requirements.lock pins into $(VENV) (a minute or two, once)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 book: $(STAMP)   ## the site, from the weights to _build/html/index.html
@@ -37,7 +37,7 @@ bench: $(STAMP)  ## measure the ratios that the colophon shows (both cores, half
 	@$(BIN)/python -m benchmarks
 
 note: $(STAMP)   ## a dated lab note: make note TITLE="What the ...?"
-	@$(BIN)/python book/new_note.py "$(TITLE)"
+	@$(BIN)/python book/new_note.py "$$TITLE"
 
 clean:           ## the built site; the cache and the fetched models stay
 	@rm -rf _build

@@ -47,11 +47,9 @@ def test_a_callee_s_constant_runs_the_chapters_that_reach_it(book):
     assert changed(book.build()) == (0, 0, 0)
 
 
-def test_a_change_deep_below_runs_every_chapter_that_reaches_it(book):
-    book.edit("compute/smoke.py", "# splitmix64", "# one of many mixers")
-    assert changed(book.build()) == (0, 0, 0)
-    book.edit("compute/figures.py", '"steelblue", "0.55"', '"teal", "0.55"')
-    assert names(executed(book.build())) == {"index", "catalogue", "colophon"}
+def test_a_figure_runs_the_chapters_that_draw_it_and_no_other(book):
+    book.edit("compute/figures.py", '"rank of the black hole"', '"rank of the hole"')
+    assert names(executed(book.build())) == {"index", "colophon"}
 
 
 def test_prose_alone_rebuilds_its_page(book):
