@@ -7,9 +7,9 @@ import platform
 import psutil
 
 from compute.cache.origin import circumstances
+from compute.contents import calls
 from compute.models.weights import Model
 from compute.paths import root
-from compute.results import calls
 
 PACKAGES = (
     "numpy", "scipy", "matplotlib", "plotly", "safetensors", "gguf", "h5py", "ml_dtypes", "tokenizers",

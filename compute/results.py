@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from compute import catalog, smoke, tokens
-from compute.cache import Call, Result, cached
+from compute.cache import Result, cached
 from compute.models import weights
 from compute.models.weights import Catalogue, Model, Vocabulary
 from compute.paths import published_folder
@@ -227,15 +227,6 @@ def _number(text: str) -> int | float | str:
 def texts_of(vocabulary: Vocabulary, ids) -> list[str]:
     """The texts of some tokens, made visible and harmless."""
     return [tokens.display(vocabulary.bytes_of(int(i)), int(i)) for i in ids]
-
-
-def calls(opened: Model) -> list[tuple[str, Call]]:
-    """The results that the book shows of a model, by name: what `status` and `why` speak of."""
-    gamma, words = opened.catalogue, opened.vocabulary
-    of_the_matrix = [centring, norms, axes, cosines, control, census]
-    return [(function.__name__, function.call(gamma)) for function in of_the_matrix] + [
-        ("extremes", extremes.call(gamma, words)),
-    ]
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:

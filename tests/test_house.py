@@ -20,7 +20,7 @@ FLOORS = {
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {
-        "__init__", "__main__", "colophon", "desk", "drawing", "exhibit", "results", "results_lattice",
+        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_lattice",
         "results_quantization", "survey", "tables",
     },
 }  # fmt: skip
