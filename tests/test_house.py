@@ -163,3 +163,26 @@ def test_every_citation_has_an_entry_and_every_entry_is_cited():
         in_code |= set(re.findall(r"\[([a-z]+\d{4}[a-z0-9]+)\]", path.read_text("utf-8")))
     assert in_pages | in_code <= entries
     assert entries <= in_pages, "an entry that no page cites"
+
+
+def caption(path: Path) -> str:
+    """What a file says of itself in its first line."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".py":
+        return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0].rstrip(".")
+    return re.search(r"^# (.+)$", text, re.M)[1]
+
+
+def tree() -> str:
+    """The README's tree: every page, module, extension and benchmark with its own caption."""
+    lines = []
+    for pattern in ("index.md", "book/*.md", "book/*.py", "book/_ext/*.py", "compute/**/*.py", "benchmarks/*.py"):
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            if path.name != "__init__.py" or caption(path):
+                lines.append(f"{name.removesuffix('/__init__.py'):<36}{caption(path)}")
+    return "\n".join(lines)
+
+
+def test_the_readme_s_tree_is_the_tree():
+    assert tree() in (ROOT / "README.md").read_text("utf-8"), f"README.md should hold:\n{tree()}"
