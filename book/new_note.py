@@ -5,6 +5,7 @@ to letters, digits and dashes in the file's name.
 """
 
 import datetime
+import os
 import re
 import sys
 import unicodedata
@@ -112,9 +113,12 @@ def add(root: Path, title: str, date: datetime.date) -> Path:
 
 
 def main(words: list[str]) -> int:
-    """Add a note titled by the words; returns 0, or 2 where the title will not do."""
+    """Add a note titled by the words, or else by the variable TITLE; returns 0, or 2 where the title will not do.
+
+    (make hands its variables on in the environment, where no shell reads their quotes.)
+    """
     try:
-        path = add(ROOT, " ".join(words), datetime.datetime.now(datetime.UTC).date())
+        path = add(ROOT, " ".join(words) or os.environ.get("TITLE", ""), datetime.datetime.now(datetime.UTC).date())
     except ValueError as reason:
         print(f"azimuth: {reason}", file=sys.stderr)
         return 2

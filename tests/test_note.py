@@ -123,5 +123,9 @@ def test_the_command_says_what_it_did_or_why_not(root, monkeypatch, capsys):
     monkeypatch.setattr(new_note, "ROOT", root)
     assert new_note.main(["A", "good", "title"]) == 0
     assert "a-good-title.md is in the contents" in capsys.readouterr().out
+    monkeypatch.setenv("TITLE", 'quoted "by" make `id`')
+    assert new_note.main([]) == 0
+    assert "quoted-by-make-id.md" in capsys.readouterr().out
+    monkeypatch.delenv("TITLE")
     assert new_note.main([""]) == 2
     assert "needs a title" in capsys.readouterr().err
