@@ -37,7 +37,7 @@ bench: $(STAMP)  ## measure the ratios that the colophon shows (both cores, half
 	@$(BIN)/python -m benchmarks
 
 note: $(STAMP)   ## a dated lab note: make note TITLE="What the ...?"
-	@$(BIN)/python book/new_note.py "$$TITLE"
+	@$(BIN)/python book/new_note.py
 
 clean:           ## the built site; the cache and the fetched models stay
 	@rm -rf _build

@@ -74,6 +74,9 @@ def serve():
 def book(tmp_path_factory, smollm2) -> Book:
     """The book on the real default model, strictly built."""
     made = Book(tmp_path_factory.mktemp("book"), "smollm2")
+    for stray in (".pytest_cache/README.md", ".venv/lib/notes.md", "stray.md", "book/draft/stray.ipynb"):
+        (made.folder / stray).parent.mkdir(parents=True, exist_ok=True)
+        (made.folder / stray).write_text("# Stray\n" if stray.endswith("md") else "not a notebook")
     made.build("-n", "-W", "--keep-going")
     return made
 
@@ -176,6 +179,12 @@ def test_executed_notebooks_can_be_taken_along(book):
         assert links, page
         notebook = json.loads((book.site / page).parent.joinpath(links[0]).resolve().read_text("utf-8"))
         assert any(cell.get("outputs") for cell in notebook["cells"])
+
+
+def test_what_lies_about_is_not_published(book):
+    assert not [
+        path for path in book.site.rglob("*") if "stray" in path.name or "pytest" in str(path.relative_to(book.site))
+    ]
 
 
 def test_vendored_scripts_are_loaded_only_where_they_are_used(book):
