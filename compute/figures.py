@@ -132,6 +132,7 @@ def globe(
     from plotly import graph_objects
 
     first, second, third = coordinates.astype(np.float32).T  # (N,) each; float32 halves the page
+    low, high = np.quantile(brightness, [0.001, 0.999])
     cloud = graph_objects.Scatter3d(
         x=first,
         y=second,
@@ -141,6 +142,8 @@ def globe(
             "size": 1.4,
             "color": brightness.astype(np.float32),
             "colorscale": colour_map,
+            "cmin": low - 0.35 * (high - low),  # both ends stay clear of a dark and of a light page
+            "cmax": high + 0.15 * (high - low),
             "colorbar": {"title": {"text": "centred norm<br>(gamma units)"}, "thickness": 12, "len": 0.7},
         },
         text=list(names),
@@ -149,7 +152,11 @@ def globe(
     figure = graph_objects.Figure(cloud)
     figure.update_layout(
         scene={
-            f"{side}axis": {"title": {"text": f"axis {rank} (gamma units)"}} for rank, side in enumerate("xyz", start=1)
+            "aspectmode": "data",
+            "camera": {"eye": {"x": 0.9, "y": 2.2, "z": 0.8}},
+            "xaxis": {"title": {"text": "axis 1 (gamma units)"}},
+            "yaxis": {"title": {"text": "axis 2 (gamma units)"}},
+            "zaxis": {"title": {"text": "axis 3 (gamma units)"}},
         },
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         height=560,
