@@ -1,4 +1,4 @@
-"""Measures the all-pairs structure of the smoke: `adjacency.py [ROWS WIDTH]`, by default Qwen's 2,212 x 2,560.
+"""Measures the all-pairs structure of the smoke: `adjacency.py [ROWS WIDTH]`, else Qwen's 2,212 x 2,560.
 
 The rows are random bfloat16 bits, so that every component varies: the worst case. Distances, components at
 every distance and labels are timed together; the memory is the whole process's peak. Prints one JSON object.
