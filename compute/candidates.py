@@ -56,13 +56,11 @@ def candidates(
 
 @dataclass(frozen=True, eq=False)
 class Indicators:
-    """The indicators of under-training of Land and Bartolo (2024), one number a token; small is suspicious."""
+    """The indicators of under-training of Land and Bartolo (2024), one a token; small is suspicious."""
 
     cosine: np.ndarray  # (N,) 1 - cos(gamma_i, u), u the mean of the rows taken as unused
-    cosine_without_component: (
-        np.ndarray
-    )  # (N,) the same after the first principal component is taken out of both
-    cosine_without_mean: np.ndarray  # (N,) the same after mu is taken out of both
+    cosine_without_component: np.ndarray  # (N,) the same with the first principal component taken out of both
+    cosine_without_mean: np.ndarray  # (N,) the same after mu is taken of both
     distance: np.ndarray  # (N,) |gamma_i - u|, gamma units
     norm: np.ndarray  # (N,) |gamma_i|, gamma units
 
