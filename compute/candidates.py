@@ -60,7 +60,7 @@ class Indicators:
 
     cosine: np.ndarray  # (N,) 1 - cos(gamma_i, u), u the mean of the rows taken as unused
     cosine_without_component: np.ndarray  # (N,) the same with the first principal component taken out of both
-    cosine_without_mean: np.ndarray  # (N,) the same after mu is taken of both
+    cosine_without_mean: np.ndarray  # (N,) the same with mu taken out of both
     distance: np.ndarray  # (N,) |gamma_i - u|, gamma units
     norm: np.ndarray  # (N,) |gamma_i|, gamma units
 
