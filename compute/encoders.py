@@ -102,13 +102,18 @@ def from_tiktoken(
 
 
 def from_tokenizer_json(raw: str, label: str = "tokenizer.json") -> Encoder:
-    """Builds the tokenizer that a tokenizer.json describes. Raises ValueError where it is none."""
+    """Builds the tokenizer that a tokenizer.json describes. Raises ValueError where it is none.
+
+    Added tokens that do not say how they are matched are matched everywhere, as they stand.
+    """
     from tokenizers import Tokenizer
 
     described = json.loads(raw)
     if not isinstance(described, dict) or not isinstance(described.get("model"), dict):
         raise ValueError(f"{label} has no model: not the tokenizer.json of the tokenizers library")
-    return _wrapped(Tokenizer.from_str(raw), label)
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    described["added_tokens"] = [plain | token for token in described.get("added_tokens") or []]
+    return _wrapped(Tokenizer.from_str(json.dumps(described)), label)
 
 
 def from_gguf(

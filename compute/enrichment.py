@@ -15,9 +15,7 @@ class Share:
     everywhere: int  # tokens of the group in the vocabulary
     share_inside: float  # of the selection
     share_everywhere: float  # of the vocabulary
-    odds_ratio: (
-        float  # odds of belonging to the group inside, over the odds outside; inf where no other is outside
-    )
+    odds_ratio: float  # odds of belonging to the group inside, over the odds outside; inf where no other is outside
     log10_p: float  # of Fisher's exact test, two-sided
     log10_p_adjusted: float  # after Holm, over all groups of the table
 
@@ -32,9 +30,7 @@ def enrichment(labels: Sequence[str] | np.ndarray, selected: np.ndarray) -> list
     labels, selected = np.asarray(labels, dtype=str), np.asarray(selected, dtype=bool)
     chosen, total = int(selected.sum()), len(labels)
     if not 0 < chosen < total:
-        raise ValueError(
-            f"{chosen} of {total} tokens are selected; there must be some inside and some outside"
-        )
+        raise ValueError(f"{chosen} of {total} tokens are selected; there must be some inside and some outside")
     groups, index = np.unique(labels, return_inverse=True)
     everywhere = np.bincount(index, minlength=len(groups))
     inside = np.bincount(index[selected], minlength=len(groups))
@@ -46,8 +42,8 @@ def enrichment(labels: Sequence[str] | np.ndarray, selected: np.ndarray) -> list
             label=str(groups[g]),
             inside=int(inside[g]),
             everywhere=int(everywhere[g]),
-            share_inside=inside[g] / chosen,
-            share_everywhere=everywhere[g] / total,
+            share_inside=float(inside[g] / chosen),
+            share_everywhere=float(everywhere[g] / total),
             odds_ratio=_odds_ratio(int(inside[g]), chosen, int(everywhere[g]), total),
             log10_p=float(p[g]),
             log10_p_adjusted=float(adjusted[g]),
