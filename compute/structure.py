@@ -71,9 +71,7 @@ def widest_gap(distances: np.ndarray, resolution: float) -> Gap:
     """
     radii = np.unique(np.maximum(distances, resolution))
     if len(radii) < 2 or resolution <= 0:
-        raise ValueError(
-            f"a gap lies between two distances; found {len(radii)} above the resolution {resolution:g}"
-        )
+        raise ValueError(f"a gap lies between two distances; found {len(radii)} above the resolution {resolution:g}")
     steps = np.diff(np.log(radii))
     widest = int(steps.argmax())
     inside = distances[distances <= radii[widest]]
@@ -95,9 +93,7 @@ def _whitworth(count: int, share: float) -> float:
     whole = math.lgamma(count + 1)
     terms = (
         (-1) ** (j - 1)
-        * math.exp(
-            whole - math.lgamma(j + 1) - math.lgamma(count - j + 1) + (count - 1) * math.log1p(-j * share)
-        )
+        * math.exp(whole - math.lgamma(j + 1) - math.lgamma(count - j + 1) + (count - 1) * math.log1p(-j * share))
         for j in range(1, count + 1)
         if j * share < 1
     )
@@ -185,3 +181,31 @@ def different_rows(ids: np.ndarray, census: Census) -> Rows:
     order = np.argsort(first)
     found = found[order]
     return Rows(found, population[order], census.hole[found] >= 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sphere:
+    """Rows around a centre, drawn in three dimensions: true distances on a logarithmic radius, directions as shown."""
+
+    positions: np.ndarray  # (n, 3) float64; the centre is at 0, a distance of one resolution at radius log10(2)
+    distance: np.ndarray  # (n,) float64 from the centre, gamma units
+    shown: np.ndarray  # (n,) share of each direction's length that lies in the three axes; the rest is not drawn
+
+
+def sphere(rows: np.ndarray, centre: np.ndarray, resolution: float) -> Sphere:
+    """Lays rows (n, D) around a centre (D,) for a picture that one can turn.
+
+    radius = log10(1 + distance / resolution), so that core and Oort cloud fit into one picture. The three
+    axes are those along which the directions from the centre vary most; a direction is turned into them and
+    drawn at full length. The sign of an axis is a convention: its component of largest magnitude is positive.
+    """
+    offsets = rows.astype(np.float64) - centre  # (n, D)
+    distance = np.linalg.norm(offsets, axis=1)  # (n,)
+    directions = np.divide(offsets, distance[:, None], out=np.zeros_like(offsets), where=distance[:, None] > 0)
+    axes = np.linalg.svd(directions, full_matrices=False)[2][:3]  # (up to 3, D)
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    flat = directions @ axes.T  # (n, up to 3)
+    flat = np.pad(flat, ((0, 0), (0, 3 - flat.shape[1])))  # (n, 3)
+    shown = np.linalg.norm(flat, axis=1)
+    unit = np.divide(flat, shown[:, None], out=np.zeros_like(flat), where=shown[:, None] > 0)
+    return Sphere(unit * np.log10(1 + distance / resolution)[:, None], distance, shown)

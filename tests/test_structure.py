@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.smoke import census
-from compute.structure import centre_of, different_rows, layers, main_cloud_edge, shells, widest_gap
+from compute.structure import centre_of, different_rows, layers, main_cloud_edge, shells, sphere, widest_gap
 
 WIDTH = 64
 CELL = 1e-4
@@ -137,3 +137,28 @@ def test_shells_count_every_token_and_every_different_row_once():
     assert found.tokens[:-1].tolist() == np.diff(within).tolist()
     with pytest.raises(ValueError, match="first bound"):
         shells(distance, holes, innermost=0.0)
+
+
+def test_the_sphere_keeps_distances_on_a_logarithm_and_directions_in_three_dimensions():
+    rng = np.random.default_rng(42)
+    turn = np.linalg.qr(rng.normal(0, 1, (20, 20)))[0]
+    flat = np.zeros((6, 20))
+    flat[1:, :3] = rng.normal(0, 1, (5, 3)) * [[1e-3], [0.1], [1], [3], [0]]
+    centre = rng.normal(0, 1, 20)
+    found = sphere(centre + flat @ turn, centre, resolution=1e-3)
+    assert found.distance == pytest.approx(np.linalg.norm(flat, axis=1))
+    assert np.linalg.norm(found.positions, axis=1) == pytest.approx(np.log10(1 + found.distance / 1e-3))
+    far = found.distance > 0
+    assert found.shown[far] == pytest.approx(1)  # all lies in three dimensions
+    ours = found.positions[far] / np.linalg.norm(found.positions[far], axis=1, keepdims=True)
+    theirs = flat[far] / np.linalg.norm(flat[far], axis=1, keepdims=True)
+    assert ours @ ours.T == pytest.approx(theirs @ theirs.T)  # angles are kept
+    assert found.positions[~far] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_sphere_of_few_rows_is_flat(count):
+    rows = np.eye(2)[:count]
+    found = sphere(rows, np.zeros(2), resolution=0.1)
+    assert found.positions.shape == (count, 3)
+    assert found.shown == pytest.approx(1)
