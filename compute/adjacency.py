@@ -10,10 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from compute.lattice import BFLOAT16, FLOAT16, FLOAT32, ordinal
+from compute.lattice import BFLOAT16, FLOAT16, FLOAT32, ordinal, ulp
 from compute.quantization import unpack
 
 LATTICES = {"BF16": BFLOAT16, "F16": FLOAT16, "F32": FLOAT32}
+COUNTABLE = (*LATTICES, "Q8_0")  # storage formats whose cells can be counted
 METRICS = {"linf": "chebyshev", "l1": "cityblock"}  # our names, scipy's names
 
 
@@ -28,15 +29,32 @@ def coordinates(stored: np.ndarray, storage: str, centre: int = 0) -> np.ndarray
     if storage in LATTICES:
         return ordinal(stored, LATTICES[storage]).astype(np.int64)
     if storage != "Q8_0":
-        raise ValueError(
-            f"cells of {storage} were asked for; {', '.join(LATTICES)} and Q8_0 have lattices that can be "
-            "counted. Decode the rows and round them to bfloat16 to compare them on that lattice"
-        )
+        raise ValueError(_without_lattice(storage))
     scales, quants = unpack(stored)  # (n, D / 32), (n, D / 32, 32)
     steps = np.abs(scales[centre].astype(np.float64))  # (D / 32,)
     steps[steps == 0] = np.finfo(np.float16).smallest_subnormal  # a block of zeros: all else is far
     values = scales[..., None].astype(np.float64) * quants
     return np.rint(values / steps[:, None]).astype(np.int64).reshape(len(stored), -1)  # (n, D)
+
+
+def _without_lattice(storage: str) -> str:
+    return (
+        f"cells of {storage} were asked for; {', '.join(COUNTABLE)} have lattices that can be counted. Decode the rows "
+        "and round them to bfloat16 to compare them on that lattice"
+    )
+
+
+def cell_size(stored: np.ndarray, storage: str) -> float:
+    """The median width of a cell over the components of one row (1, W), in gamma units: the resolution there.
+
+    A ULP in BF16, F16, F32; in Q8_0 the block's scale. Raises ValueError on other formats, as `coordinates`
+    does.
+    """
+    if storage in LATTICES:
+        return float(np.median(ulp(stored, LATTICES[storage])))
+    if storage != "Q8_0":
+        raise ValueError(_without_lattice(storage))
+    return float(np.median(np.abs(unpack(stored).scales.astype(np.float64))))
 
 
 def cell_distances(places: np.ndarray, metric: str = "linf") -> np.ndarray:
@@ -55,9 +73,7 @@ def cell_distances(places: np.ndarray, metric: str = "linf") -> np.ndarray:
     varying = np.flatnonzero((places != places[:1]).any(axis=0))  # the others add nothing to any distance
     if not len(varying):
         return np.zeros((len(places), len(places)), dtype=np.int64)
-    contiguous = np.ascontiguousarray(
-        places[:, varying], dtype=np.float64
-    )  # (n, varying): pdist walks the rows
+    contiguous = np.ascontiguousarray(places[:, varying], dtype=np.float64)  # (n, varying): pdist walks the rows
     return squareform(pdist(contiguous, METRICS[metric])).astype(np.int64)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compute.adjacency import Linkage, bounding_box, cell_distances, coordinates
+from compute.adjacency import Linkage, bounding_box, cell_distances, cell_size, coordinates
 
 SMALL = arrays(np.int64, st.tuples(st.integers(1, 9), st.integers(1, 6)), elements=st.integers(-3, 3))
 WIDE = st.integers(-(2**31), 2**31)
@@ -77,9 +77,7 @@ def test_other_floats_have_their_own_cells(storage, dtype):
 def q8_rows(scales, quants):
     """Rows of Q8_0 (n, 34 * blocks) uint8 from float16 scales (n, blocks) and int8 quants (n, blocks, 32)."""
     scales, quants = np.asarray(scales, dtype="<f2"), np.asarray(quants, dtype=np.int8)
-    return np.concatenate([scales[..., None].view(np.uint8), quants.view(np.uint8)], axis=2).reshape(
-        len(scales), -1
-    )
+    return np.concatenate([scales[..., None].view(np.uint8), quants.view(np.uint8)], axis=2).reshape(len(scales), -1)
 
 
 def test_q8_0_counts_in_steps_of_the_centre():
@@ -102,6 +100,8 @@ def test_q8_0_with_a_block_of_zeros_at_the_centre_is_no_division_by_zero():
 def test_formats_without_one_lattice_are_refused():
     with pytest.raises(ValueError, match="Q4_K"):
         coordinates(np.zeros((2, 144), np.uint8), "Q4_K")
+    with pytest.raises(ValueError, match="Q4_K"):
+        cell_size(np.zeros((1, 144), np.uint8), "Q4_K")
     with pytest.raises(ValueError, match="linf, l1"):
         cell_distances(np.zeros((2, 2), np.int64), "l2")
     with pytest.raises(TypeError, match="float64"):
@@ -124,3 +124,11 @@ def test_the_box_of_a_handful_of_rows():
     assert box.widest == 1
     with pytest.raises(ValueError, match="no rows"):
         bounding_box(np.zeros((0, 3), np.int64))
+
+
+def test_the_size_of_a_cell_is_the_median_over_the_components():
+    bits = np.array([[1.0, 1.5, 0.25, 3.0, 0.3]], dtype=np.float32).view(np.uint32) >> 16
+    assert cell_size(bits.astype(np.uint16), "BF16") == 2.0**-7
+    assert cell_size(np.array([[1.0, 100.0, 1e-9]], np.float32).view(np.uint32), "F32") == 2.0**-23
+    stored = q8_rows([[0.5, 0.25, 2]], np.ones((1, 3, 32)))
+    assert cell_size(stored, "Q8_0") == 0.5
