@@ -45,16 +45,17 @@ def _without_lattice(storage: str) -> str:
 
 
 def cell_size(stored: np.ndarray, storage: str) -> float:
-    """The median width of a cell over the components of one row (1, W), in gamma units: the resolution there.
+    """The length of a single hop from one row (1, W), by one cell in a component drawn at random: the resolution there.
 
-    A ULP in BF16, F16, F32; in Q8_0 the block's scale. Raises ValueError on other formats, as `coordinates`
-    does.
+    It is the root mean square of the cells' widths, in gamma units, since Euclidean distances add up in
+    squares: a ULP in BF16, F16, F32, the block's scale in Q8_0. Raises ValueError on other formats, as
+    `coordinates` does.
     """
     if storage in LATTICES:
-        return float(np.median(ulp(stored, LATTICES[storage])))
+        return float(np.sqrt((ulp(stored, LATTICES[storage]) ** 2).mean()))
     if storage != "Q8_0":
         raise ValueError(_without_lattice(storage))
-    return float(np.median(np.abs(unpack(stored).scales.astype(np.float64))))
+    return float(np.sqrt((unpack(stored).scales.astype(np.float64) ** 2).mean()))
 
 
 def cell_distances(places: np.ndarray, metric: str = "linf") -> np.ndarray:

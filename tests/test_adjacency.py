@@ -126,9 +126,10 @@ def test_the_box_of_a_handful_of_rows():
         bounding_box(np.zeros((0, 3), np.int64))
 
 
-def test_the_size_of_a_cell_is_the_median_over_the_components():
-    bits = np.array([[1.0, 1.5, 0.25, 3.0, 0.3]], dtype=np.float32).view(np.uint32) >> 16
-    assert cell_size(bits.astype(np.uint16), "BF16") == 2.0**-7
-    assert cell_size(np.array([[1.0, 100.0, 1e-9]], np.float32).view(np.uint32), "F32") == 2.0**-23
+def test_the_size_of_a_cell_is_the_length_of_a_hop_in_a_component_drawn_at_random():
+    bits = np.array([[1.0, 1.5, -0.25, 3.0]], dtype=np.float32).view(np.uint32) >> 16
+    mean = np.sqrt(np.mean(np.array([2.0**-7, 2.0**-7, 2.0**-9, 2.0**-6]) ** 2))
+    assert cell_size(bits.astype(np.uint16), "BF16") == pytest.approx(mean)
+    assert cell_size(np.full((1, 3), 1.5, np.float32).view(np.uint32), "F32") == pytest.approx(2.0**-23)
     stored = q8_rows([[0.5, 0.25, 2]], np.ones((1, 3, 32)))
-    assert cell_size(stored, "Q8_0") == 0.5
+    assert cell_size(stored, "Q8_0") == pytest.approx(np.sqrt((0.25 + 0.0625 + 4) / 3))

@@ -10,6 +10,7 @@ import pytest
 from compute import constellation, encoders, paths, verdicts
 from compute.reachability import Reachability, round_trip, witnesses
 from compute.scripts import traits
+from compute.structure import widest_gap
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 MODEL, OTHER = "Qwen3-4B-Instruct-2507", "Qwen3-32B"
@@ -86,6 +87,13 @@ def test_the_exponents_belong_to_a_vector_of_the_published_norm(holes, exponents
     assert constellation.norm_bounds(np.array([127, 127])) == (pytest.approx(2**0.5), pytest.approx(8**0.5))
     assert holes.same_binade
     assert set(holes.exponents[0]) <= set(exponents)
+
+
+def test_the_gap_rule_finds_the_published_end_of_the_core_in_the_holes_alone(holes, exponents):
+    hop = float(np.sqrt((4.0 ** (exponents - 134)).mean()))  # the root mean square of the cells' widths
+    gap = widest_gap(holes.separation[0], hop)
+    assert gap.inner < verdicts.CORE_RADIUS < gap.outer
+    assert np.flatnonzero(holes.separation[0] > gap.inner).tolist() == [9]
 
 
 @pytest.fixture(scope="module")

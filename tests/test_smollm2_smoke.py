@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute import adjacency, candidates, catalog, quantization, smoke, structure, tokenizer
+from compute import adjacency, candidates, catalog, smoke, structure, tokenizer
 from compute.reachability import round_trip
 
 HOLES = [
@@ -23,7 +23,7 @@ def found(smollm2):
     holes = smoke.census(gamma.stored())
     centre = structure.centre_of(holes)
     distance = catalog.row_norms(gamma.blocks(), gamma.rows([centre])[0].astype(float))
-    step = float(np.median(quantization.unpack(gamma.stored(centre, centre + 1)).scales))
+    step = adjacency.cell_size(gamma.stored(centre, centre + 1), gamma.storage)
     return holes, distance, structure.layers(distance, centre, step)
 
 
