@@ -33,14 +33,14 @@ def main_cloud_edge(distance: np.ndarray) -> float:
     """The distance from the centre below which fewer than one token of the main cloud is expected.
 
     distance: (N,), all tokens. The main cloud is taken as a Gaussian in this distance, with its median m and
-    its lower spread s (m minus the 15.87 % quantile); of its n tokens fewer than one falls below
-    m + s Phi^-1(1 / n). What lies inside is no longer counted as main cloud, and the rule is applied again
-    until nothing changes. Never below 0.
+    its lower spread s (m minus the 15.87 % quantile); of its n tokens fewer than one falls below m + s
+    Phi^-1(1 / n). The centre's own hole is left out from the start; what lies inside is no longer counted as
+    main cloud, and the rule is applied again until nothing changes. 0 where all tokens are in one hole.
     """
     from scipy.stats import norm
 
-    living, edge = np.asarray(distance), 0.0
-    for _ in range(100):  # few rounds settle it; a list that shrinks cannot turn in circles
+    living, edge = distance[distance > 0], 0.0
+    for _ in range(100 if len(living) else 0):  # few rounds settle it; a list that shrinks cannot turn in circles
         low, median = np.quantile(living, [norm.cdf(-1), 0.5])
         edge = max(edge, float(median + (median - low) * norm.ppf(1 / len(living))))
         kept = living[living >= edge]

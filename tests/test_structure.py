@@ -73,6 +73,13 @@ def test_the_edge_does_not_feel_the_smoke():
     alone = main_cloud_edge(distance[role == 2])
     assert main_cloud_edge(distance) == pytest.approx(alone, rel=0.02)
     assert main_cloud_edge(np.full(10, 3.0)) == 3.0
+    assert main_cloud_edge(np.zeros(10)) == 0.0
+
+
+def test_a_hole_of_half_of_the_tokens_does_not_hide_the_main_cloud():
+    rows, role = galaxy(8, core=(0.0,) * 20_000, oort=(0.01,))
+    distance = np.linalg.norm(rows - rows[np.flatnonzero(role == 0)[0]], axis=1)
+    assert main_cloud_edge(distance) == pytest.approx(main_cloud_edge(distance[role == 2]), rel=0.02)
 
 
 def test_the_gap_is_where_the_ratio_is_largest_and_cells_are_the_smallest_step():
