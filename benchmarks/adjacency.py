@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from compute.adjacency import Linkage, cell_distances, coordinates
+from compute.smoke.adjacency import Linkage, cell_distances, coordinates
 
 
 def main() -> None:

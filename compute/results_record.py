@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compute import constellation, formation, reachability, scripts, verdicts
 from compute.cache import Result, cached
+from compute.models.tokenizer import Tokenizer, qwen
 from compute.paths import published_folder
 from compute.results import SEED
-from compute.tokenizer import Tokenizer
+from compute.smoke import constellation, formation, reachability, scripts, verdicts
 
 MODEL, OTHER = "Qwen3-4B-Instruct-2507", "Qwen3-32B"
 ROWS = 151_936
@@ -87,10 +87,15 @@ def _verdicts_on_bits(bits: Path, linf: Path, exponents: Path, observations: Pat
     return _columns(told + verdicts.of_the_populations(sizes, counts))
 
 
+def qwen_tokenizer() -> Tokenizer:
+    """Qwen3's tokenizer, fetched where it is not here; raises what `compute.models.sources.fetch` raises."""
+    return qwen()
+
+
 def verdicts_on_tokens(tokenizer: Tokenizer) -> Result:
     """The record's claims on tokens, each with what Qwen's real vocabulary says: columns of a table.
 
-    tokenizer: `compute.tokenizer.qwen()`.
+    tokenizer: `qwen_tokenizer()`.
     """
     folder = published_folder()
     return _verdicts_on_tokens(

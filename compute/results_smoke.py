@@ -2,25 +2,29 @@
 
 import numpy as np
 
-from compute import (
-    adjacency,
-    candidates,
-    catalog,
-    enrichment,
-    reachability,
-    results,
-    rounding,
-    scripts,
-    smoke,
-    structure,
-)
+from compute import catalog, results, rounding, smoke
 from compute.cache import cached
+from compute.models.tokenizer import Tokenizer, beside
+from compute.models.vocabulary import Kind
+from compute.models.weights import Catalogue, Model, Vocabulary
 from compute.results import texts_of
-from compute.tokenizer import Tokenizer
-from compute.vocabulary import Kind
-from compute.weights import Catalogue, Vocabulary
+from compute.smoke import adjacency, candidates, enrichment, reachability, scripts, structure
 
 NEAREST = 1  # cells: rows no farther apart touch
+
+
+def tokenizer(opened: Model) -> Tokenizer | None:
+    """The tokenizer of an opened model; None where there is none to be built, and `no_tokenizer` says why."""
+    return None if no_tokenizer(opened) else beside(opened)
+
+
+def no_tokenizer(opened: Model) -> str:
+    """Why an opened model has no tokenizer that can be built, in a sentence; empty where it has one."""
+    try:
+        beside(opened)
+    except (FileNotFoundError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 @cached

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compute.adjacency import Linkage, bounding_box, cell_distances, cell_size, coordinates
+from compute.smoke.adjacency import Linkage, bounding_box, cell_distances, cell_size, coordinates
 
 SMALL = arrays(np.int64, st.tuples(st.integers(1, 9), st.integers(1, 6)), elements=st.integers(-3, 3))
 WIDE = st.integers(-(2**31), 2**31)

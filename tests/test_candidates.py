@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.candidates import agreement, candidates, indicators
 from compute.smoke import census
-from compute.structure import centre_of, layers
+from compute.smoke.candidates import agreement, candidates, indicators
+from compute.smoke.structure import centre_of, layers
 
 WIDTH = 48
 

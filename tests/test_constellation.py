@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compute import constellation, encoders, paths, verdicts
-from compute.reachability import Reachability, round_trip, witnesses
-from compute.scripts import traits
-from compute.structure import widest_gap
+from compute import paths
+from compute.smoke import constellation, encoders, verdicts
+from compute.smoke.reachability import Reachability, round_trip, witnesses
+from compute.smoke.scripts import traits
+from compute.smoke.structure import widest_gap
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 MODEL, OTHER = "Qwen3-4B-Instruct-2507", "Qwen3-32B"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
-from compute.enrichment import enrichment, fisher_log10_p
+from compute.smoke.enrichment import enrichment, fisher_log10_p
 
 
 @given(st.integers(1, 40), st.data())

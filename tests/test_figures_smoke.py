@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from compute import figures_smoke, structure
+from compute import figures_smoke
+from compute.smoke import structure
 
 NAMES = ["⟨U+0000⟩", "การ$x^2$", "<|im_start|>", "漢字", "$PostalCodesNL", "\\frac", "_a_", "אב", "😀"]
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import ks_2samp
 
-from compute import constellation
-from compute.formation import (
+from compute.lattice import ordinal
+from compute.smoke import census, constellation
+from compute.smoke.formation import (
     INDEPENDENT,
     ONE_LINE,
     PROPORTIONAL,
@@ -24,8 +25,6 @@ from compute.formation import (
     several_points,
     simulate,
 )
-from compute.lattice import ordinal
-from compute.smoke import census
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published"
 EXPONENTS = np.repeat([107, 110, 114, 118, 120], [2, 3, 40, 200, 155])

@@ -9,10 +9,11 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute import encoders, paths
-from compute.encoders import GPT2_PATTERN, QWEN3_SPECIAL, from_gguf, from_tiktoken, from_tokenizer_json
-from compute.reachability import completions, never_emitted, round_trip, witness, witnesses
-from compute.vocabulary import BYTE_CHARACTERS, from_byte_level
+from compute import paths
+from compute.models.vocabulary import BYTE_CHARACTERS, from_byte_level
+from compute.smoke import encoders
+from compute.smoke.encoders import GPT2_PATTERN, QWEN3_SPECIAL, from_gguf, from_tiktoken, from_tokenizer_json
+from compute.smoke.reachability import completions, never_emitted, round_trip, witness, witnesses
 
 BYTES = [bytes([byte]) for byte in range(256)]
 # Merges in order. 'กิ' cannot come back where marks are cut off; 'é' is composed, 'e' + U+0301 is not.
@@ -242,7 +243,7 @@ def test_the_impossible_bytes_have_no_witness_and_common_ones_do(qwen):
 
 
 def test_smollm2_comes_back_but_for_its_fragments(smollm2):
-    from compute.gguf_file import read_header
+    from compute.models.gguf_file import read_header
 
     metadata = read_header(smollm2.catalogue.path).metadata
     encoder = from_gguf(

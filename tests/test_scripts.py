@@ -9,7 +9,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.scripts import FORMS, form_of, script_of, scripts_in, traits, unicode_version
+from compute.smoke.scripts import FORMS, form_of, script_of, scripts_in, traits, unicode_version
 
 UNASSIGNED = ("Cn", "Cs", "Co")
 ASKED = (

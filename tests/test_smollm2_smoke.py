@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from compute import adjacency, candidates, catalog, smoke, structure, tokenizer
-from compute.reachability import round_trip
+from compute import catalog, smoke
+from compute.models import tokenizer
+from compute.smoke import adjacency, candidates, structure
+from compute.smoke.reachability import round_trip
 
 HOLES = [
     [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.smoke import census
-from compute.structure import centre_of, different_rows, layers, main_cloud_edge, shells, sphere, widest_gap
+from compute.smoke.structure import centre_of, different_rows, layers, main_cloud_edge, shells, sphere, widest_gap
 
 WIDTH = 64
 CELL = 1e-4

@@ -7,10 +7,11 @@ import pytest
 from golden import handmade
 from golden.handmade import HEAD, bits, folder
 
-from compute import paths, tokenizer
-from compute.checkpoint import SINGLE
-from compute.reachability import round_trip
-from compute.weights import open_path
+from compute import paths
+from compute.models import tokenizer
+from compute.models.checkpoint import SINGLE
+from compute.models.weights import open_path
+from compute.smoke.reachability import round_trip
 
 
 def test_tokenizer_json_beside_the_weights(planted_model):

@@ -11,14 +11,14 @@ from itertools import islice, product
 
 import numpy as np
 
-from compute.scripts import form_of
+from compute.smoke.scripts import form_of
 
 CAUSES = ("reachable", "no token", "single byte", "UTF-8 fragment", "normalisation", "pre-tokenizer", "merges")
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A tokenizer as far as the test needs it; `compute.tokenizers` builds them."""
+    """A tokenizer as far as the test needs it; `compute.smoke.encoders` builds them."""
 
     label: str
     encode: Callable[[list[str]], list[list[int]]]  # a batch of texts to their token ids; special tokens are seen

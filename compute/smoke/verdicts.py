@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compute.constellation import Constellation, norm_bounds
-from compute.reachability import Reachability, never_emitted
+from compute.smoke.constellation import Constellation, norm_bounds
+from compute.smoke.reachability import Reachability, never_emitted
 from compute.tokens import display
 
 HOLDS, EXPLAINED, FAILS, NEW = "holds", "differs, explained", "does not hold", "not claimed, measured here"

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from compute.adjacency import Linkage, cell_distances, coordinates
 from compute.lattice import value
+from compute.smoke.adjacency import Linkage, cell_distances, coordinates
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compute.smoke import Census
-from compute.structure import Layers
+from compute.smoke.structure import Layers
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compute import encoders, gguf_file, sources
-from compute.reachability import Encoder
-from compute.vocabulary import Kind
-from compute.weights import Model
+from compute.models import gguf_file, sources
+from compute.models.vocabulary import Kind
+from compute.models.weights import Model
+from compute.smoke import encoders
+from compute.smoke.reachability import Encoder
 
 WHOLE = (Kind.CONTROL, Kind.USER_DEFINED)  # tokens that are taken out of a text before anything else
 GGUF, JSON, TIKTOKEN = "gguf metadata", "tokenizer.json", "tiktoken ranks"
