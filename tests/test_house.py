@@ -16,16 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "pure": {
         "catalog", "figures", "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "quantization",
-        "rounding", "sentences", "smoke", "tokens",
+        "rounding", "sentences", "sentences_smoke", "smoke", "tokens",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_lattice",
-        "results_quantization", "results_record", "results_smoke", "survey", "tables",
+        "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
+        "survey", "tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}
-CHAPTER_IMPORTS = re.compile(r"compute\.(results|figures)(_\w+)?|compute\.(exhibit|sentences|colophon)")
+CHAPTER_IMPORTS = re.compile(r"compute\.(results|figures|sentences)(_\w+)?|compute\.(exhibit|colophon)")
 CELL_LINES = 12
 
 
