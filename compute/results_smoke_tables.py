@@ -202,11 +202,12 @@ def relatives() -> tuple[dict[str, list], list[Result]]:
     """Independent noise for each published model: columns (holes, largest, best spread, chance), and their results."""
     told = {name: results_record.family("independent", name) for name in results_record.OBSERVED}
     rows = list(told.values())
+    likely = [np.minimum(one["chances"]["holes"], one["chances"]["largest"]) for one in rows]  # (spreads,) each
     return {
         "model": list(told),
         "holes": [one["observed"]["holes"] for one in rows],
         "largest": [one["observed"]["largest"] for one in rows],
-        "spread": [one["best_sigma"] for one in rows],
+        "spread": [float(one["sigma"][chance.argmax()]) for one, chance in zip(rows, likely, strict=True)],
         "counts": [one["best_chance_of_the_counts"] for one in rows],
     }, rows
 

@@ -68,8 +68,8 @@ def oort(tokens: int, holes: int, edge: float) -> str:
         return f"There is no Oort cloud: between the core and the main cloud, which begins at {edge:.3g}, lives nobody."
     alone = "every one alone in its place" if not holes else f"{holes} black hole{'s' * (holes > 1)} among them"
     return (
-        f"Behind the gap and up to {edge:.3g} gamma units, where the main cloud begins, drift {tokens:,} more, {alone}: "
-        "the Oort cloud."
+        f"Behind the gap and up to {edge:.3g} gamma units, where the main cloud begins, drift {tokens:,} more, "
+        f"{alone}: the Oort cloud."
     )
 
 
