@@ -12,6 +12,7 @@ from compute.models.weights import Catalogue, Vocabulary
 from compute.results import census, texts_of
 from compute.sentences_smoke import RARE
 
+TRIALS = 500  # of each simulation at each spread
 NAMED_HOLES = 13  # most holes that a table of distances can name
 
 
@@ -136,6 +137,7 @@ def candidates(
         "count": len(dead["ids"]),
         "special": int(dead["special"].sum()),
         "all_special": int((vocabulary.kinds == Kind.CONTROL).sum()),
+        "special_ids": np.flatnonzero(vocabulary.kinds == Kind.CONTROL),
         "id": dead["ids"][:shown],
         "texts": dead["texts"][:shown],
         "clustered": _words(dead["clustered"][:shown]),
@@ -174,7 +176,7 @@ def portrait(catalogue: Catalogue) -> dict:
 def stories(model: str = results_record.MODEL) -> dict[str, Result]:
     """Every story of how the smoke formed, by name, each a simulation beside what was published of the model."""
     names = [*results_record.STORIES, "several points"]
-    return {name: results_record.family(name, model) for name in names}
+    return {name: results_record.family(name, model, trials=TRIALS) for name in names}
 
 
 def curves(told: dict[str, Result], statistic: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -182,10 +184,10 @@ def curves(told: dict[str, Result], statistic: str) -> dict[str, tuple[np.ndarra
     return {name: (one["sigma"], one["intervals"][statistic]) for name, one in told.items() if not one["in_cells"]}
 
 
-def verdict_on(told: dict[str, Result]) -> dict[str, list]:
+def verdict_on(told: dict[str, Result]) -> dict:
     """The stories as columns: best spread and its unit, chance of the counts alone, of everything, and the verdict.
 
-    The spread is None for a story that is ruled out: none fits.
+    The spread is None for a story that is ruled out. least: the smallest chance that so many trials can show.
     """
     rows = list(told.values())
     return {
@@ -194,13 +196,14 @@ def verdict_on(told: dict[str, Result]) -> dict[str, list]:
         "unit": ["cells" if one["in_cells"] else "gamma units" for one in rows],
         "counts": [one["best_chance_of_the_counts"] for one in rows],
         "all": [one["best_chance"] for one in rows],
+        "least": 2 * max(len(one["observed"]) for one in rows) / (TRIALS + 1),
         "verdict": ["ruled out" if one["best_chance"] < RARE else "not ruled out" for one in rows],
     }
 
 
 def relatives() -> tuple[dict[str, list], list[Result]]:
     """Independent noise for each published model: columns (holes, largest, best spread, chance), and their results."""
-    told = {name: results_record.family("independent", name) for name in results_record.OBSERVED}
+    told = {name: results_record.family("independent", name, trials=TRIALS) for name in results_record.OBSERVED}
     rows = list(told.values())
     likely = [np.minimum(one["chances"]["holes"], one["chances"]["largest"]) for one in rows]  # (spreads,) each
     return {

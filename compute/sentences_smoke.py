@@ -78,7 +78,7 @@ def touching(rows: int, all_touch: bool, farthest: int) -> str:
     if rows == 1:
         return "The core is one place, and has nothing to touch."
     if all_touch:
-        return f"Every two of the core's {rows} places touch: here the core *is* a complete graph."
+        return f"Every two of the core's {rows} places touch: here the core is a complete graph."
     return f"The core's {rows} places do not all touch: some are {farthest:,} cells apart."
 
 
@@ -87,8 +87,7 @@ def box(varying: Sequence[int], dim: int, l1: Sequence[int]) -> str:
     if not len(varying):
         return f"In all {dim:,} components the core has one value."
     where = enumeration([str(i) for i in varying], 6)
-    one = "one component" if len(varying) == 1 else f"{len(varying)} components"
-    text = f"Of {dim:,} components the core varies in {one} ({where})"
+    text = f"Of {dim:,} components the core varies in {len(varying):,} ({where})"
     if list(l1) == [1]:
         return f"{text}, and each of its other places is a single step in a single component from the centre: a star."
     if not len(l1):
@@ -120,7 +119,8 @@ def special(inside: int, everywhere: int, smoke: int) -> str:
         return "The vocabulary marks no token as special, so no help comes from there."
     if not inside:
         return f"None of the {everywhere:,} special tokens is among them."
-    return f"Of the {everywhere:,} special tokens {inside:,} are among the {smoke:,}; the others nobody has marked."
+    rest = smoke - inside
+    return f"Of the {everywhere:,} special tokens {inside:,} are among them; the other {rest:,} nobody has marked."
 
 
 def reachable(told: Mapping[str, object], smoke: int) -> str:
@@ -129,11 +129,13 @@ def reachable(told: Mapping[str, object], smoke: int) -> str:
         return "There is no tokenizer beside this matrix, so whether its tokens can be produced is not known."
     text = f"{told['unreachable']:,} of {told['tested']:,} tokens do not come back from a round trip to text"
     if told["witnesses"]:
-        text += f", though for {told['witnesses']:,} of those we found a longer text that holds them"
+        all_of_them = told["witnesses"] == told["unreachable"]
+        some = "every one" if all_of_them else f"{told['witnesses']:,}"
+        text += f", though for {some} of those we found a longer text that holds it"
     if not told["smoke_unreachable"]:
         return (
             f"{text}. Of the smoke, not one: every one of its {smoke:,} tokens can be produced. The "
-            "tokenizer did not kill them. They never occurred, or hardly, in what the model read."
+            "tokenizer did not kill them; presumably they hardly occurred in what the model read."
         )
     return (
         f"{text}. Of the smoke's {smoke:,} tokens {told['smoke_unreachable']:,} do not, and for "

@@ -248,7 +248,7 @@ def of_the_populations(populations: Mapping[str, Sequence[int]], record: Mapping
         _compare(
             f"black holes of {model}", int(record[model]), len(sizes),
             f"{sum(sizes):,} tokens in them, the largest {max(sizes):,}; "
-            f"{sum(size == 2 for size in sizes)} are pairs",
+            f"pairs among them: {sum(size == 2 for size in sizes)}",
         )
         for model, sizes in populations.items()
     ]  # fmt: skip
