@@ -11,8 +11,10 @@ from compute.sentences import enumeration
 RARE = 0.05  # a chance below this rules a story out
 
 
-def zeros(count: int) -> str:
+def zeros(count: int, holes: int) -> str:
     """Whether rows of nothing but zero bits are among the holes: they are a kind of their own."""
+    if not holes:
+        return "One row is all zeros." if count else ""
     if count > 1:
         return f"One of the holes is made of zeros: {count:,} rows have all their bits unset."
     return "No hole is made of zeros" + (", though one row is." if count else ".")
@@ -66,6 +68,8 @@ def oort(tokens: int, holes: int, edge: float) -> str:
     """What hangs around the core, up to the edge of the main cloud."""
     if not tokens:
         return f"There is no Oort cloud: between the core and the main cloud, which begins at {edge:.3g}, lives nobody."
+    if tokens == 1:
+        return f"Behind the gap and up to {edge:.3g} gamma units, where the main cloud begins, drifts a single token."
     alone = "every one alone in its place" if not holes else f"{holes} black hole{'s' * (holes > 1)} among them"
     return (
         f"Behind the gap and up to {edge:.3g} gamma units, where the main cloud begins, drift {tokens:,} more, "
@@ -109,7 +113,10 @@ def depth(closer_in: int, n_tokens: int, dead: float, median: float) -> str:
     """How deep in the cloud the smoke sits, in centred norm."""
     start = f"From the centroid it is {dead:.3f} gamma units to the smoke, against {median:.3f} for the median token"
     if closer_in < 0.01 * n_tokens:
-        return f"{start}; only {closer_in:,} of {n_tokens:,} tokens are closer in. It sits deep inside the cloud."
+        return (
+            f"{start}; only {closer_in:,} of {n_tokens:,} tokens are closer in. It sits deep inside "
+            "the cloud, and has no company there: in many dimensions the middle is where nobody lives."
+        )
     return f"{start}; {closer_in / n_tokens:.0%} of all tokens are closer in."
 
 

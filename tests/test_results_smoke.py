@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from golden.handmade import HEAD, bits, folder
 
-from compute import paths, results_record, results_smoke
+from compute import figures_smoke, paths, results_record, results_smoke, results_smoke_tables
 from compute.models.checkpoint import SINGLE
 from compute.models.weights import open_path
 from compute.smoke import verdicts
@@ -59,6 +59,54 @@ def opened(tmp_path, stored):
     return open_path(folder(tmp_path / "model", {}, {SINGLE: {HEAD: stored}}))
 
 
+def tables_of(gamma, words):
+    """Every table and the figures that must stand on any model."""
+    portrait, rungs = results_smoke_tables.portrait(gamma), results_smoke_tables.rungs(gamma, words)
+    assert portrait["smoke"] == portrait["core"] + portrait["oort"]
+    assert len(rungs["ids"]) and (rungs["distance"] > 0).all() and rungs["gap"][0] <= rungs["gap"][1]
+    between = results_smoke_tables.hole_distances(gamma)
+    assert len(between["names"]) == len(between["linf"]) <= results_smoke_tables.NAMED_HOLES
+    for columns in (
+        results_smoke_tables.demographics(gamma, words),
+        results_smoke_tables.areas(gamma, words),
+    ):
+        assert len({len(column) for column in columns.values() if isinstance(column, list)}) == 1
+    reach = results_smoke_tables.reachability(gamma, words, None)
+    assert not reach["told"] and reach["everywhere"] == [gamma.n_tokens]
+    dead = results_smoke_tables.candidates(gamma, words, None)
+    assert set(dead["unreachable"]) <= {"not known"} and len(dead["id"]) <= dead["count"]
+    names = results_smoke_tables.row_names(gamma, words)
+    near, found = results_smoke.neighbourhood(gamma), results_smoke.layers(gamma)
+    figures_smoke.ladder(rungs["texts"], rungs["distance"], rungs["special"], rungs["gap"]).canvas.draw()
+    figures_smoke.sphere(near["positions"], found["populations"], names["plain"], found["hop"]).canvas.draw()
+    figures_smoke.distances(between["linf"], between["names"]).canvas.draw()
+
+
+def test_the_tables_of_the_default_model(smollm2):
+    gamma, words = smollm2.catalogue, smollm2.vocabulary
+    portrait = results_smoke_tables.portrait(gamma)
+    assert (portrait["core_rows"], portrait["core_holes"], portrait["core_touching"]) == (4, 4, True)
+    assert portrait["l1_from_centre"] == [1] and portrait["zero_rows"] == 0
+    reach = results_smoke_tables.reachability(gamma, words, results_smoke.tokenizer(smollm2))
+    assert (reach["unreachable"], reach["smoke_unreachable"], reach["smoke_silent"]) == (313, 0, 0)
+    assert sum(reach["everywhere"]) == gamma.n_tokens and sum(reach["inside"]) == portrait["smoke"] == 58
+    people = results_smoke_tables.demographics(gamma, words)
+    assert people["label"][:4] == ["text", "special", "Latin", "no script"]
+    assert results_smoke_tables.rungs(gamma, words)["shown"] == 43
+
+
+def test_a_story_is_ruled_out_by_its_chance():
+    told = {
+        name: {"in_cells": cells, "best_sigma": 1.0, "best_chance": chance, "best_chance_of_the_counts": 1.0,
+               "observed": {"holes": 13, "linf": 11}, "sigma": [1.0], "intervals": {"linf": [[0, 1, 2]]}}
+        for name, cells, chance in (("a", False, 0.2), ("b", True, 0.01))
+    }  # fmt: skip
+    verdict = results_smoke_tables.verdict_on(told)
+    assert verdict["verdict"] == ["not ruled out", "ruled out"] and verdict["spread"] == [1.0, None]
+    assert verdict["unit"] == ["gamma units", "cells"] and verdict["least"] == pytest.approx(4 / 501)
+    assert list(results_smoke_tables.curves(told, "linf")) == ["a"]
+
+
 def all_of(model):
     """Every result on a model's smoke, so that none can fail unseen."""
     gamma, words = model.catalogue, model.vocabulary
@@ -70,6 +118,7 @@ def all_of(model):
     results_smoke.indicators(gamma, words)
     results_smoke.demographics(gamma, words)
     results_smoke.survey(gamma, words, None)
+    tables_of(gamma, words)
     return found, near
 
 

@@ -8,9 +8,10 @@ GAP = {"inner": 0.008, "outer": 0.0554, "ratio": 6.93, "runner_up": 1.96, "chanc
 
 
 def test_zeros_are_a_hole_of_their_own_kind():
-    assert "No hole is made of zeros." == sentences.zeros(0)
-    assert "though one row is" in sentences.zeros(1)
-    assert "1,200 rows" in sentences.zeros(1200)
+    assert sentences.zeros(0, 4) == "No hole is made of zeros."
+    assert "though one row is" in sentences.zeros(1, 4)
+    assert "1,200 rows" in sentences.zeros(1200, 4)
+    assert sentences.zeros(0, 0) == "" and "One row" in sentences.zeros(1, 0)
 
 
 def test_a_sky_without_a_hole_says_so():
@@ -42,6 +43,7 @@ def test_core(given, words):
 
 def test_oort():
     assert "nobody" in sentences.oort(0, 0, 2.0)
+    assert "a single token" in sentences.oort(1, 0, 2.0)
     assert "43 more, every one alone" in sentences.oort(43, 0, 2.0)
     assert "1 black hole among them" in sentences.oort(53, 1, 2.0)
 
