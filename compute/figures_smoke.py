@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects
 
 SIMULATED = "simulation, 95 % of the trials"  # stands on every figure of it
+ON_BRIGHT, ON_DARK = "#101010", "#f8f8f8"  # not black and white, which follow the page, while maps stay as they are
 
 
 def profile(distance: np.ndarray, core_radius: float, edge: float, hop: float, outer: float | None) -> Figure:
@@ -121,7 +122,7 @@ def distances(linf: np.ndarray, names: Sequence[str], colour_map: str = "inferno
         shown = axes.imshow(linf, cmap=colour_map, vmin=0)
         bright = linf.max() / 2
         for i, j in np.argwhere(linf > 0):
-            colour = "black" if linf[i, j] > bright else "white"
+            colour = ON_BRIGHT if linf[i, j] > bright else ON_DARK
             axes.text(j, i, int(linf[i, j]), ha="center", va="center", color=colour, fontsize=8)
         axes.set_xticks(range(len(names)), names, fontsize=8, rotation=60, ha="right")
         axes.set_yticks(range(len(names)), names, fontsize=8)
@@ -137,7 +138,7 @@ def places(offsets: np.ndarray, component_names: Sequence[str], hole_names: Sequ
         reach = max(1, int(np.abs(offsets).max()))
         shown = axes.imshow(offsets, cmap="coolwarm", vmin=-reach, vmax=reach, aspect="auto")
         for i, j in np.argwhere(offsets != 0):
-            colour = "white" if abs(offsets[i, j]) > 0.6 * reach else "black"
+            colour = ON_DARK if abs(offsets[i, j]) > 0.6 * reach else ON_BRIGHT
             axes.text(j, i, f"{offsets[i, j]:+d}", ha="center", va="center", fontsize=7, color=colour)
         axes.set_xticks(range(len(component_names)), component_names, fontsize=7, rotation=60, ha="right")
         axes.set_yticks(range(len(hole_names)), hole_names, fontsize=7)
@@ -181,7 +182,7 @@ def causes(names: Sequence[str], inside: Sequence[int], seen: Sequence[int], out
         axes.invert_yaxis()
         axes.set_xlabel("tokens")
         axes.margins(x=0.12)
-        axes.legend()
+        axes.legend(loc="center right")
     return figure
 
 

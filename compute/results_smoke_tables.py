@@ -57,7 +57,7 @@ def row_names(catalogue: Catalogue, vocabulary: Vocabulary) -> dict:
 
 
 @cached
-def demographics(catalogue: Catalogue, vocabulary: Vocabulary) -> dict:
+def people(catalogue: Catalogue, vocabulary: Vocabulary) -> dict:
     """The demographics as columns: the groups that occur in the smoke, and those that are missing there for sure."""
     told = results_smoke.demographics(catalogue, vocabulary)
     rows = [

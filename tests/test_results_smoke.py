@@ -67,7 +67,7 @@ def tables_of(gamma, words):
     between = results_smoke_tables.hole_distances(gamma)
     assert len(between["names"]) == len(between["linf"]) <= results_smoke_tables.NAMED_HOLES
     for columns in (
-        results_smoke_tables.demographics(gamma, words),
+        results_smoke_tables.people(gamma, words),
         results_smoke_tables.areas(gamma, words),
     ):
         assert len({len(column) for column in columns.values() if isinstance(column, list)}) == 1
@@ -90,7 +90,7 @@ def test_the_tables_of_the_default_model(smollm2):
     reach = results_smoke_tables.reachability(gamma, words, results_smoke.tokenizer(smollm2))
     assert (reach["unreachable"], reach["smoke_unreachable"], reach["smoke_silent"]) == (313, 0, 0)
     assert sum(reach["everywhere"]) == gamma.n_tokens and sum(reach["inside"]) == portrait["smoke"] == 58
-    people = results_smoke_tables.demographics(gamma, words)
+    people = results_smoke_tables.people(gamma, words)
     assert people["label"][:4] == ["text", "special", "Latin", "no script"]
     assert results_smoke_tables.rungs(gamma, words)["shown"] == 43
 
