@@ -2,11 +2,11 @@
 
 import inspect
 
-from compute import results, results_lattice, results_quantization
+from compute import results, results_lattice, results_quantization, results_smoke, results_smoke_tables
 from compute.cache import Call, registry
 from compute.models.weights import Model
 
-CHAPTERS = (results, results_lattice, results_quantization)
+CHAPTERS = (results, results_lattice, results_quantization, results_smoke, results_smoke_tables)
 
 
 def calls(opened: Model) -> list[tuple[str, Call]]:

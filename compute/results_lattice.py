@@ -1,6 +1,5 @@
 """The named results of the chapter on the lattice, bfloat16: read, compute, cached, a few lines each."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from compute import lattice, rounding
 from compute.cache import Result, cached
 from compute.paths import published_folder
 from compute.results import SEED
+from compute.smoke import constellation as bits
 
 # The recipe of Goldilocks as published [harrell2025azimuth]: what the maps mark.
 LEARNING_RATE, DECAY, BETA2, SPREAD, STEPS = 1e-3, 0.01, 0.999, 0.02, 12_000
@@ -180,8 +180,9 @@ def constellation() -> Result:
 @cached
 def _constellation(source: Path, exponents: Path, seed: int = SEED) -> dict:
     """Distances of the holes and the phases they would be, beside a random displacement that grows."""
-    components, populations, stored = read_constellation(source)
-    dim = len(read_exponents(exponents))
+    found = bits.read(source.read_text("utf-8"))
+    components, populations, stored = found.components, found.populations, found.bits
+    dim = len(bits.read_exponents(exponents.read_text("utf-8")))
     first, second = np.triu_indices(len(stored), 1)
     moves = lattice.cells(stored[first], stored[second])  # (pairs, K); the other components do not differ
     reach = lattice.extent(moves)
@@ -206,18 +207,3 @@ def _constellation(source: Path, exponents: Path, seed: int = SEED) -> dict:
         "track_l2": track.l2[moving],
         "track_late": bool((track.linf[track.l2 <= reach.l2.max()] <= 1).all()),
     }
-
-
-def read_constellation(source: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The published constellation: components (K,), populations (R,), patterns uint16 (R, K)."""
-    with source.open(encoding="utf-8", newline="") as lines:
-        header, *rows = csv.reader(lines)
-    table = np.array(rows, dtype=np.int64)
-    components = np.array([int(name.removeprefix("dim_")) for name in header[3:]])
-    return components, table[:, 1], lattice.patterns(table[:, 3:])
-
-
-def read_exponents(source: Path) -> np.ndarray:
-    """The published biased exponents of all D components, rising (D,)."""
-    table = np.loadtxt(source, delimiter=",", skiprows=1, dtype=np.int64)
-    return np.repeat(table[:, 0], table[:, 1])

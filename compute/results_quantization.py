@@ -10,7 +10,8 @@ from compute.cache import Result, cached
 from compute.models.weights import Catalogue
 from compute.paths import published_folder
 from compute.results import SEED, census
-from compute.results_lattice import EXPONENTS, HOLES, read_constellation, read_exponents
+from compute.results_lattice import EXPONENTS, HOLES
+from compute.smoke import constellation
 
 TRIALS = 1000
 
@@ -100,9 +101,10 @@ def survivors(trials: int = TRIALS, seed: int = SEED) -> Result:
 @cached
 def _survivors(source: Path, exponents: Path, trials: int, seed: int) -> dict:
     """Rows left, the largest population left, and which holes merge, over the trials."""
-    components, populations, stored = read_constellation(source)
+    published = constellation.read(source.read_text("utf-8"))
+    stored, known = published.bits, constellation.read_exponents(exponents.read_text("utf-8"))
     found = quantization.survivors(
-        stored, components, populations, read_exponents(exponents), trials, np.random.default_rng(seed)
+        stored, published.components, published.populations, known, trials, np.random.default_rng(seed)
     )
     low, middle, high = np.quantile(found.rows, [0.025, 0.5, 0.975], method="nearest")
     return {

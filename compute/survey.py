@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from compute import results
+from compute import results, results_smoke
 
 EPILOG = """\
 MODEL is a name from `python -m compute models` (smollm2), a folder with config.json and
@@ -13,9 +13,14 @@ hand), or a hub id such as Qwen/Qwen3-4B-Instruct-2507. Without it, AZIMUTH_MODE
 
   python -m compute survey smollm2
   python -m compute survey ~/models/Qwen3-4B --json | jq .black_holes
+  python -m compute survey smollm2 --depth smoke
 
-Only the unembedding matrix is read. Results are cached: a second survey takes a second.
+--depth smoke adds what surrounds the black holes: smoke {core_tokens, core_radius, oort_tokens,
+components}, dead_candidates, and unreachable {tested, count}, null without a tokenizer.
+
+Only the unembedding matrix is read, and the tokenizer. Results are cached: a second survey takes a second.
 """
+DEPTHS = ("catalog", "smoke")
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -29,17 +34,21 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     command.add_argument("model", nargs="?", metavar="MODEL", help="the model (default: $AZIMUTH_MODEL or smollm2)")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    command.add_argument(
+        "--depth", choices=DEPTHS, default=DEPTHS[0], help="catalog (default), or smoke: what is around the holes too"
+    )
     command.set_defaults(run=run)
 
 
-def numbers(model: str | None = None) -> dict:
-    """The survey of a model as plain numbers; norms in gamma units, populations descending.
+def numbers(model: str | None = None, depth: str = DEPTHS[0]) -> dict:
+    """The survey of a model as plain numbers; norms and radii in gamma units, populations descending.
 
     Raises FileNotFoundError or ValueError where the model cannot be had or is no catalogue.
     """
-    gamma = results.model(model).catalogue
+    opened = results.model(model)
+    gamma = opened.catalogue
     holes = results.census(gamma)
-    return {
+    found = {
         "model": gamma.label,
         "storage": gamma.storage,
         "n_tokens": gamma.n_tokens,
@@ -50,11 +59,14 @@ def numbers(model: str | None = None) -> dict:
         "black_holes": holes["populations"],
         "black_hole_tokens": holes["tokens_in_holes"],
     }
+    if depth == "smoke":
+        found |= results_smoke.survey(gamma, opened.vocabulary, results_smoke.tokenizer(opened))
+    return found
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the survey, as a table or as JSON."""
-    found = numbers(arguments.model)
+    found = numbers(arguments.model, arguments.depth)
     sys.stdout.write(json.dumps(found) + "\n" if arguments.json else _table(found))
     return 0
 
@@ -76,7 +88,24 @@ def _table(found: dict) -> str:
             f"populations {shown}" if holes else "no two rows share their bits",
         ),
         ("tokens in them", f"{found['black_hole_tokens']:,}", ""),
+        *(_smoke_rows(found) if "smoke" in found else []),
     ]
     wide = max(len(value) for _, value, _ in rows)
     lines = [f"{name:<22}{value:>{wide}}  {unit}".rstrip() for name, value, unit in rows]
     return "\n".join([found["model"], "-" * len(found["model"]), *lines]) + "\n"
+
+
+def _smoke_rows(found: dict) -> list[tuple[str, str, str]]:
+    """The lines that `--depth smoke` adds."""
+    smoke, unreachable = found["smoke"], found["unreachable"]
+    return [
+        ("core of the smoke", f"{smoke['core_tokens']:,}", f"tokens within {smoke['core_radius']:.3g} gamma units"),
+        ("Oort cloud", f"{smoke['oort_tokens']:,}", "tokens up to the edge of the main cloud"),
+        ("components", f"{smoke['components']:,}", "of the smoke, neighbouring cells joined"),
+        ("dead candidates", f"{found['dead_candidates']:,}", "tokens clustered or far"),
+        (
+            "unreachable tokens",
+            f"{unreachable['count']:,}" if unreachable else "-",
+            f"of {unreachable['tested']:,} tested" if unreachable else "no tokenizer to ask",
+        ),
+    ]

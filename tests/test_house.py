@@ -15,17 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
-        "catalog", "figures", "figures_lattice", "figures_quantization", "lattice", "quantization", "rounding",
-        "sentences", "smoke", "tokens",
+        "catalog", "figures", "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "quantization",
+        "rounding", "sentences", "sentences_smoke", "smoke", "tokens",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_lattice",
-        "results_quantization", "survey", "tables",
+        "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
+        "survey", "tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}
-CHAPTER_IMPORTS = re.compile(r"compute\.(results|figures)(_\w+)?|compute\.(exhibit|sentences|colophon)")
+CHAPTER_IMPORTS = re.compile(r"compute\.(results|figures|sentences)(_\w+)?|compute\.(exhibit|colophon)")
 CELL_LINES = 12
 
 

@@ -90,10 +90,38 @@ def test_survey_speaks_json_alone(smollm2, capsys):
 
 
 def test_survey_for_a_reader(smollm2, capsys):
-    assert survey.run(argparse.Namespace(model="smollm2", json=False)) == 0
+    assert survey.run(argparse.Namespace(model="smollm2", json=False, depth="catalog")) == 0
     text = capsys.readouterr().out
     assert "populations 7 4 2 2" in text and "49,152" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_survey_of_the_smoke_adds_its_keys_and_changes_none(smollm2, capsys):
+    from compute.__main__ import main
+
+    assert main(["survey", "smollm2", "--json", "--depth", "smoke"]) == 0
+    found, shallow = json.loads(capsys.readouterr().out), survey.numbers("smollm2")
+    assert list(found) == [*shallow, "smoke", "dead_candidates", "unreachable"]
+    assert {name: found[name] for name in shallow} == shallow
+    assert list(found["smoke"]) == ["core_tokens", "core_radius", "oort_tokens", "components"]
+    assert (found["smoke"]["core_tokens"], found["smoke"]["oort_tokens"], found["smoke"]["components"]) == (15, 43, 44)
+    assert found["dead_candidates"] == 58
+    assert found["unreachable"] == {"tested": 49_152, "count": 313}
+    assert main(["survey", "smollm2", "--depth", "smoke"]) == 0
+    text = capsys.readouterr().out
+    assert "tokens within 0.008 gamma units" in text and "of 49,152 tested" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_survey_of_the_smoke_without_a_tokenizer(planted_model, capsys):
+    (planted_model.parent / "bare").mkdir()
+    for name in ("model.safetensors", "config.json"):
+        (planted_model.parent / "bare" / name).write_bytes((planted_model / name).read_bytes())
+    found = survey.numbers(str(planted_model.parent / "bare"), "smoke")
+    assert found["unreachable"] is None and found["smoke"]["core_tokens"] >= 3
+    arguments = argparse.Namespace(model=str(planted_model.parent / "bare"), json=False, depth="smoke")
+    assert survey.run(arguments) == 0
+    assert "no tokenizer to ask" in capsys.readouterr().out
 
 
 def test_a_model_nobody_knows_is_one_clear_line(capsys):
