@@ -17,6 +17,16 @@ class Distinct:
         """How many rows share each distinct one, int64 (U,)."""
         return np.bincount(self.member_of, minlength=len(self.first))
 
+    def align(self, coordinates: np.ndarray) -> np.ndarray:
+        """Give equal rows equal coordinates (N, R), those of the first of them, in place, and return them.
+
+        A matrix product may round the same row differently in different places of a block.
+        """
+        leader = self.first[self.member_of]  # (N,)
+        twins = np.flatnonzero(leader != np.arange(len(leader)))
+        coordinates[twins] = coordinates[leader[twins]]
+        return coordinates
+
 
 def distinct_rows(rows: np.ndarray, peek: int = 16) -> Distinct:
     """Group the equal rows of a float matrix (N, D); -0.0 equals +0.0.

@@ -29,7 +29,7 @@ from compute.distinct import Distinct, distinct_rows
 from compute.scores import Scores, prepare, squared_distances
 from compute.shortlist import Shortlists
 
-STRIP_ROWS = 32  # a strip of a tile and its masks stay in the second cache
+STRIP_ROWS = 128  # a strip of a tile and its masks stay in the second cache
 Tile = tuple[int, int, int, int]  # first and last row, first and last column, at working positions
 
 
@@ -166,7 +166,8 @@ def _meet(scores: Scores, lists: Shortlists, tile: Tile, score: np.ndarray, pool
     lists.add(scores, top + row[for_row], near + column[for_row], value[for_row])
     if not diagonal:
         for_column = np.flatnonzero(value >= lists.floor[near + column])
-        for_column = for_column[np.argsort(column[for_column], kind="stable")]
+        by_column = column[for_column].astype(np.min_scalar_type(far - near))  # 16 bits sort by radix
+        for_column = for_column[np.argsort(by_column, kind="stable")]
         lists.add(scores, near + column[for_column], top + row[for_column], value[for_column])
 
 
@@ -214,20 +215,21 @@ def finish(rows: np.ndarray, search: Search, threads: int | None = None) -> Neig
     fewer than k other distinct rows, all of them are given.
     """
     lists, order = search.lists, search.order
-    owner, place = np.nonzero(lists.score > -np.inf)
-    other = lists.other[owner, place].astype(np.int64)
-    # a pair that stands in both lists is measured once
-    pair = np.minimum(owner, other) * len(order) + np.maximum(owner, other)
-    pair, back = np.unique(pair, return_inverse=True)
-    one, two = np.divmod(pair, len(order))
+    n_rows, longest = len(order), int(lists.count.max())
+    other = lists.other[:, :longest].astype(np.int64)  # (U, W'), positions; candidates stand in front
+    owner, place = np.nonzero(np.arange(longest) < lists.count[:, None])
+    pair = np.minimum(owner, other[owner, place]) * n_rows + np.maximum(owner, other[owner, place])
+    pair, back = np.unique(pair, return_inverse=True)  # one that stands in both lists is measured once
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        squared = squared_distances(rows, order[one], order[two], pool)[back]
+        measured = squared_distances(rows, order[pair // n_rows], order[pair % n_rows], pool)
+    squared = np.full(other.shape, np.inf)
+    squared[owner, place] = measured[back]
     ids = order[other]
-    nearest_first = np.lexsort((ids, squared, owner))
-    opens = np.searchsorted(owner, np.arange(len(order)))  # owners ascend, and still do so once sorted
-    kept = nearest_first[opens[:, None] + np.arange(lists.k)]  # (U, k)
-    kept = kept[np.argsort(order)]  # from working order to ascending rows
-    return Neighbors(ids[kept], np.sqrt(squared[kept]))
+    nearest_first = np.lexsort((ids, squared), axis=1)[np.argsort(order), : lists.k]  # (U, k), rows ascending
+    ids, squared = ids[np.argsort(order)], squared[np.argsort(order)]
+    return Neighbors(
+        np.take_along_axis(ids, nearest_first, axis=1), np.sqrt(np.take_along_axis(squared, nearest_first, axis=1))
+    )
 
 
 def spread(distinct: Distinct, among: Neighbors, k: int) -> Neighbors:

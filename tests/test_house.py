@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
-        "catalog", "figures", "figures_lattice", "figures_quantization", "lattice", "quantization", "rounding",
-        "sentences", "smoke", "tokens",
+        "catalog", "density", "dimension", "distinct", "figures", "figures_lattice", "figures_quantization", "lattice",
+        "metric", "neighbors", "quantization", "residuals", "rounding", "scores", "sentences", "shortlist", "smoke",
+        "tokens", "void",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {

@@ -212,6 +212,14 @@ def test_distinct_rows_against_numpy():
     assert len(distinct_rows(same_where_it_peeks, peek=2).first) == 25
 
 
+def test_equal_rows_stay_equal_in_other_coordinates():
+    rows = with_black_holes()
+    coordinates = gaussian(len(rows), 4)
+    aligned = distinct_rows(rows).align(coordinates.copy())
+    np.testing.assert_array_equal(distinct_rows(aligned).member_of, distinct_rows(rows).member_of)
+    np.testing.assert_array_equal(aligned[distinct_rows(rows).first], coordinates[distinct_rows(rows).first])
+
+
 def assert_agree(found, ids, distances, tolerance):
     """Other programs may differ in rounding, hence in the order of near ties: distances decide."""
     np.testing.assert_allclose(found.distances, distances, rtol=tolerance, atol=tolerance * found.distances.max())
