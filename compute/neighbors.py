@@ -99,9 +99,7 @@ def checked(rows: np.ndarray, k: int) -> None:
             "np.ascontiguousarray(rows, np.float32) makes one"
         )
     if not 1 <= k < len(rows):
-        raise ValueError(
-            f"{k} neighbours asked for among {len(rows)} rows: a row has between 1 and {len(rows) - 1}"
-        )
+        raise ValueError(f"{k} neighbours asked for among {len(rows)} rows: a row has between 1 and {len(rows) - 1}")
     step = max(1, 2**18 // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
         finite = np.isfinite(rows[start : start + step]).all(axis=1)

@@ -41,9 +41,7 @@ def round_down(value: np.ndarray) -> np.ndarray:
     return np.where(rounded > value, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-def squared_distances(
-    rows: np.ndarray, one: np.ndarray, two: np.ndarray, pool: Executor | None = None
-) -> np.ndarray:
+def squared_distances(rows: np.ndarray, one: np.ndarray, two: np.ndarray, pool: Executor | None = None) -> np.ndarray:
     """Squared distances (P,) of the pairs of rows (one, two), subtracted, squared and summed in float64."""
     dim = rows.shape[1]
     step = max(1, CHUNK_ENTRIES // dim)

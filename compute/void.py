@@ -120,9 +120,7 @@ def judge(
         sets = density[core], density[shell], matched_density[core], matched_density[shell]
         sets = [values[np.isfinite(values)] for values in sets]
         drawn = [bootstrap_medians(values, DRAWS, generator) for values in sets]
-        low, high = np.quantile(
-            drawn[0] / drawn[1] * drawn[3] / drawn[2], [(1 - level) / 2, (1 + level) / 2]
-        )
+        low, high = np.quantile(drawn[0] / drawn[1] * drawn[3] / drawn[2], [(1 - level) / 2, (1 + level) / 2])
         middle = [np.median(values) for values in sets]
         value = middle[0] / middle[1] * middle[3] / middle[2]
         against_matched = Ratio(float(value), float(low), float(high))
