@@ -17,10 +17,14 @@ def centroid(blocks: Blocks) -> np.ndarray:
     """The mean row mu of gamma.
 
     Returns (D,) float64 in gamma units: mu = (1/N) sum_i gamma_i.
-    Raises ValueError where there is no row at all.
+    Raises ValueError where there is no row at all, or one that is not finite.
     """
     total, count = 0.0, 0
-    for _, block in blocks:
+    for start, block in blocks:
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise ValueError(f"row {row} is not finite, so there is no mean: leave it out or mend it")
         total = total + block.sum(axis=0, dtype=np.float64)  # (D,)
         count += len(block)
     if not count:
@@ -50,34 +54,6 @@ def expected_residual(count: int, largest: float) -> float:
     rounding [goldberg1991floating].
     """
     return float(np.finfo(np.float64).eps * largest * np.sqrt(count))
-
-
-def covariance(blocks: Blocks, mu: np.ndarray) -> np.ndarray:
-    """The covariance Sigma = (1/N) sum_i gamma'_i gamma'_i^T of the cloud.
-
-    Returns (D, D) float64 in squared gamma units. The divisor is N: the vocabulary is the whole population, not a
-    sample of one.
-    """
-    sigma, count = np.zeros((len(mu), len(mu))), 0
-    for shifted in _shifted(blocks, mu):
-        sigma += shifted.T @ shifted  # (D, D)
-        count += len(shifted)
-    return sigma / count
-
-
-def principal_axes(sigma: np.ndarray, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of a covariance (D, D), descending, and the first `count` eigenvectors.
-
-    Returns (D,) float64 in squared gamma units and (D, count) float64, orthonormal columns. The sign of a column is a
-    convention: its component of largest magnitude is positive.
-    """
-    from scipy.linalg import eigh
-
-    spectrum, vectors = eigh(sigma)
-    leading = vectors[:, ::-1][:, :count]  # (D, count)
-    strongest = np.abs(leading).argmax(axis=0)  # (count,)
-    leading = leading * np.sign(leading[strongest, np.arange(leading.shape[1])])
-    return spectrum[::-1].copy(), np.ascontiguousarray(leading)
 
 
 def projections(blocks: Blocks, mu: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compute import catalog, smoke, tokens
+from compute import catalog, metric, smoke, tokens
 from compute.cache import Result, cached
 from compute.models import weights
 from compute.models.weights import Catalogue, Model, Vocabulary
@@ -66,17 +66,18 @@ def norms(catalogue: Catalogue) -> dict:
 def axes(catalogue: Catalogue) -> dict:
     """Covariance eigenvalues (D,), the first three axes (D, 3), all tokens on them (N, 3), their place on the sky."""
     mu = centring(catalogue)["centroid"]
-    spectrum, vectors = catalog.principal_axes(catalog.covariance(catalogue.blocks(), mu))
+    basis = metric.eigenbasis(mu, metric.covariance(catalogue.blocks(), mu, np.float64))
+    vectors = basis.axes[:, :3]  # (D, 3)
     coordinates = catalog.projections(catalogue.blocks(), mu, vectors)  # (N, 3)
     longitude, latitude = catalog.sky(coordinates)
     return {
-        "spectrum": spectrum,
+        "spectrum": basis.spectrum,
         "vectors": vectors,
         "coordinates": coordinates,
         "longitude": longitude,
         "latitude": latitude,
-        "variance_shares": (spectrum[:3] / spectrum.sum()).tolist(),
-        "participation_ratio": float(spectrum.sum() ** 2 / (spectrum**2).sum()),
+        "variance_shares": (basis.spectrum[:3] / basis.spectrum.sum()).tolist(),
+        "participation_ratio": metric.participation_ratio(basis.spectrum),
     }
 
 
