@@ -51,10 +51,10 @@ def norm_histograms(raw: np.ndarray, centred: np.ndarray, control: np.ndarray, b
     with matplotlib.rc_context(DAY):
         figure = Figure(figsize=(7.2, 5.2), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        edges = np.histogram_bin_edges(np.concatenate([raw, centred, control]), bins)
-        above.hist(raw, edges, color=MEASURED, label="raw: distance from the origin")
-        below.hist(centred, edges, color=MEASURED, label="centred: distance from the centroid")
-        below.hist(control, edges, color=CONTROL, histtype="step", lw=1.4, label="Gaussian control")
+        edges = _edges(raw, centred, control, bins=bins)
+        _steps(above, raw, edges, fill=True, color=MEASURED, label="raw: distance from the origin")
+        _steps(below, centred, edges, fill=True, color=MEASURED, label="centred: distance from the centroid")
+        _steps(below, control, edges, color=CONTROL, lw=1.4, label="Gaussian control")
         for axes in (above, below):
             axes.set_ylabel("tokens per bin")
             axes.legend()
@@ -70,10 +70,13 @@ def cosine_histogram(raw: np.ndarray, centred: np.ndarray, control: np.ndarray, 
     with matplotlib.rc_context(DAY):
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
         axes = figure.subplots()
-        edges = np.histogram_bin_edges(np.concatenate([raw, centred, control]), bins)
-        axes.hist(raw, edges, density=True, color=ACCENT, alpha=0.55, label="raw, seen from the origin")
-        axes.hist(centred, edges, density=True, color=MEASURED, alpha=0.75, label="centred, seen from the centroid")
-        axes.hist(control, edges, density=True, color=CONTROL, histtype="step", lw=1.4, label="Gaussian control")
+        edges = _edges(raw, centred, control, bins=bins)
+        for values, look in (
+            (raw, {"fill": True, "color": ACCENT, "alpha": 0.55, "label": "raw, seen from the origin"}),
+            (centred, {"fill": True, "color": MEASURED, "alpha": 0.75, "label": "centred, seen from the centroid"}),
+            (control, {"color": CONTROL, "lw": 1.4, "label": "Gaussian control"}),
+        ):
+            _steps(axes, values, edges, density=True, **look)
         axes.set_xlabel("cosine of the angle between two tokens")
         axes.set_ylabel("probability density")
         axes.legend()
@@ -181,3 +184,15 @@ def populations(holes: Mapping[str, Sequence[int]]) -> Figure:
         axes.grid(alpha=0.25)
         axes.legend()
     return figure
+
+
+def _edges(*series: np.ndarray, bins: int) -> np.ndarray:
+    """Bins that hold all finite values of some series; a row at the origin has no angle, and its cosine is NaN."""
+    values = np.concatenate(series)
+    return np.histogram_bin_edges(values[np.isfinite(values)], bins)
+
+
+def _steps(axes, values: np.ndarray, edges: np.ndarray, density: bool = False, **look) -> None:
+    """A histogram as one outline: a page draws one path sooner than two hundred bars."""
+    counts, _ = np.histogram(values[np.isfinite(values)], edges, density=density)
+    axes.stairs(counts, edges, **look)
