@@ -18,7 +18,7 @@ from compute.models.weights import Catalogue, Model, Vocabulary
 from compute.paths import published_folder
 
 SEED = 42
-PAIRS = 200_000
+PAIRS = 100_000
 
 
 def model(name: str | None = None) -> Model:
