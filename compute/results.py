@@ -27,8 +27,18 @@ def model(name: str | None = None) -> Model:
     Raises what `weights.open_model` and `weights.check` raise: FileNotFoundError, ValueError.
     """
     opened = weights.open_model(name)
-    weights.check(opened.catalogue)
+    soundness(opened.catalogue)
     return opened
+
+
+@cached
+def soundness(catalogue: Catalogue) -> dict:
+    """That a matrix is a catalogue: more rows than columns, all of them finite; every row is read for it, once.
+
+    Raises ValueError where it is not.
+    """
+    weights.check(catalogue)
+    return {"n_tokens": catalogue.n_tokens, "dim": catalogue.dim}
 
 
 @cached
