@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute import catalog, smoke
+from compute import catalog, metric, smoke
 from compute.models import tokenizer
 from compute.smoke import adjacency, candidates, structure
 from compute.smoke.reachability import round_trip
@@ -75,7 +75,7 @@ def test_all_candidates_can_be_produced_and_the_norm_betrays_none(smollm2, found
     assert (dead.evidence == 2).sum() == 15
     gamma = smollm2.catalogue
     mu = catalog.centroid(gamma.blocks())
-    axis = catalog.principal_axes(catalog.covariance(gamma.blocks(), mu), 1)[1][:, 0]
+    axis = metric.eigenbasis(mu, metric.covariance(gamma.blocks(), mu)).axes[:, 0]
     signs = candidates.indicators(gamma.blocks(), gamma.rows(layers.core), axis, mu)
     assert candidates.agreement(signs.cosine_without_component, layers.ids).area > 0.999
     assert candidates.agreement(signs.cosine, layers.ids).among_lowest == 1
