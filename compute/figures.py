@@ -186,6 +186,22 @@ def populations(holes: Mapping[str, Sequence[int]]) -> Figure:
     return figure
 
 
+def name_marks(axes, marks: Mapping[str, float]) -> None:
+    """Thin upright lines at some places on the horizontal axis, each with its name written along it."""
+    for name, place in marks.items():
+        axes.axvline(place, color=CONTROL, lw=0.8)
+        axes.annotate(
+            name,
+            (place, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -3),
+            textcoords="offset points",
+            rotation=90,
+            va="top",
+            fontsize="small",
+        )
+
+
 def _edges(*series: np.ndarray, bins: int) -> np.ndarray:
     """Bins that hold all finite values of some series; a row at the origin has no angle, and its cosine is NaN."""
     values = np.concatenate(series)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
-from compute.figures import ACCENT, CONTROL, DAY, MEASURED, SERIES
+from compute.figures import ACCENT, CONTROL, DAY, MEASURED, SERIES, name_marks
 
 
 def parting(
@@ -79,18 +79,7 @@ def lost_updates(
         above.text(0.03, 0.86, "a step up here arrives", transform=above.transAxes)
         for (name, share), colour in zip(shares.items(), SERIES, strict=False):
             below.plot(spreads, 100 * share, color=colour, label=name)
-        for name, spread in marks.items():
-            below.axvline(spread, color=CONTROL, lw=0.8)
-            below.annotate(
-                name,
-                (spread, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, -3),
-                textcoords="offset points",
-                rotation=90,
-                va="top",
-                fontsize="small",
-            )
+        name_marks(below, marks)
         below.set_xlabel("above: |weight|; below: standard deviation of the weights (gamma units)")
         below.set_ylabel("weights left where they are (%)")
         below.legend(title="step")

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from compute.figures import ACCENT, CONTROL, DAY, MEASURED
+from compute.figures import ACCENT, DAY, MEASURED, name_marks
 
 
 def spacings(
@@ -47,18 +47,7 @@ def coarseness(
         left.set_xlabel("step of Q8_0 (bfloat16 ULP at the weight)")
         left.set_ylabel("components (%)")
         right.plot(hops, 100 * unseen, ".-", color=MEASURED)
-        for name, hop in marks.items():
-            right.axvline(hop, color=CONTROL, lw=0.8)
-            right.annotate(
-                name,
-                (hop, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, -3),
-                textcoords="offset points",
-                rotation=90,
-                va="top",
-                fontsize="small",
-            )
+        name_marks(right, marks)
         right.set_xscale("log", base=2)
         right.set_ylim(0, 100)
         right.set_xlabel("move of one component (bfloat16 cells)")
