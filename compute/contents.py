@@ -2,11 +2,25 @@
 
 import inspect
 
-from compute import results, results_lattice, results_quantization, results_smoke, results_smoke_tables
+from compute import (
+    results,
+    results_geometry,
+    results_lattice,
+    results_quantization,
+    results_smoke,
+    results_smoke_tables,
+)
 from compute.cache import Call, registry
 from compute.models.weights import Model
 
-CHAPTERS = (results, results_lattice, results_quantization, results_smoke, results_smoke_tables)
+CHAPTERS = (
+    results,
+    results_lattice,
+    results_quantization,
+    results_smoke,
+    results_smoke_tables,
+    results_geometry,
+)
 
 
 def calls(opened: Model) -> list[tuple[str, Call]]:
@@ -22,6 +36,7 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
             module, _, short = name.rpartition(".")
             parameters = inspect.signature(function).parameters.values()
             required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+            required -= {"workspace"}  # which the cache provides
             if module == chapter.__name__ and not short.startswith("_") and required <= set(given):
                 wanted = {key: value for key, value in given.items() if key in required}
                 found.append((short, function.call(**wanted)))

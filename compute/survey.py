@@ -4,7 +4,8 @@ import argparse
 import json
 import sys
 
-from compute import results, results_smoke
+from compute import results, results_geometry, results_smoke
+from compute.models.weights import Model
 
 EPILOG = """\
 MODEL is a name from `python -m compute models` (smollm2), a folder with config.json and
@@ -13,14 +14,19 @@ hand), or a hub id such as Qwen/Qwen3-4B-Instruct-2507. Without it, AZIMUTH_MODE
 
   python -m compute survey smollm2
   python -m compute survey ~/models/Qwen3-4B --json | jq .black_holes
-  python -m compute survey smollm2 --depth smoke
+  python -m compute survey smollm2 --depth metric
 
---depth smoke adds what surrounds the black holes: smoke {core_tokens, core_radius, oort_tokens,
-components}, dead_candidates, and unreachable {tested, count}, null without a tokenizer.
+--depth catalog is what every survey says. --depth metric adds the causal metric:
+covariance_eigenvalues {min, max, mean, median, trace}, metric_eigenvalues {min, max, mean,
+median}, participation_ratio, and causal_norm {mean, std, min, max} in logometers; the
+eigenvalues are those above the floor, and the metric's are exact inverses, without a ridge.
+
+--depth smoke goes elsewhere, and adds to the catalog what surrounds the black holes: smoke
+{core_tokens, core_radius, oort_tokens, components}, dead_candidates, and unreachable
+{tested, count}, null without a tokenizer.
 
 Only the unembedding matrix is read, and the tokenizer. Results are cached: a second survey takes a second.
 """
-DEPTHS = ("catalog", "smoke")
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -35,12 +41,12 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     command.add_argument("model", nargs="?", metavar="MODEL", help="the model (default: $AZIMUTH_MODEL or smollm2)")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     command.add_argument(
-        "--depth", choices=DEPTHS, default=DEPTHS[0], help="catalog (default), or smoke: what is around the holes too"
+        "--depth", choices=DEPTHS, default="catalog", help="how far to go: catalog (default) < metric; smoke is apart"
     )
     command.set_defaults(run=run)
 
 
-def numbers(model: str | None = None, depth: str = DEPTHS[0]) -> dict:
+def numbers(model: str | None = None, depth: str = "catalog") -> dict:
     """The survey of a model as plain numbers; norms and radii in gamma units, populations descending.
 
     Raises FileNotFoundError or ValueError where the model cannot be had or is no catalogue.
@@ -59,9 +65,22 @@ def numbers(model: str | None = None, depth: str = DEPTHS[0]) -> dict:
         "black_holes": holes["populations"],
         "black_hole_tokens": holes["tokens_in_holes"],
     }
-    if depth == "smoke":
-        found |= results_smoke.survey(gamma, opened.vocabulary, results_smoke.tokenizer(opened))
+    for part in DEPTHS[depth]:
+        found |= part(opened)
     return found
+
+
+def _metric(opened: Model) -> dict:
+    """What `--depth metric` adds, and whatever goes deeper."""
+    return results_geometry.survey(opened.catalogue)
+
+
+def _smoke(opened: Model) -> dict:
+    """What `--depth smoke` adds."""
+    return results_smoke.survey(opened.catalogue, opened.vocabulary, results_smoke.tokenizer(opened))
+
+
+DEPTHS = {"catalog": (), "metric": (_metric,), "smoke": (_smoke,)}  # what each adds to the catalog, in this order
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,11 +107,23 @@ def _table(found: dict) -> str:
             f"populations {shown}" if holes else "no two rows share their bits",
         ),
         ("tokens in them", f"{found['black_hole_tokens']:,}", ""),
+        *(_metric_rows(found) if "causal_norm" in found else []),
         *(_smoke_rows(found) if "smoke" in found else []),
     ]
     wide = max(len(value) for _, value, _ in rows)
     lines = [f"{name:<22}{value:>{wide}}  {unit}".rstrip() for name, value, unit in rows]
     return "\n".join([found["model"], "-" * len(found["model"]), *lines]) + "\n"
+
+
+def _metric_rows(found: dict) -> list[tuple[str, str, str]]:
+    """The lines that `--depth metric` adds."""
+    variance, inverse = found["covariance_eigenvalues"], found["metric_eigenvalues"]
+    return [
+        *((f"covariance, {name}", f"{value:.4g}", "squared gamma units") for name, value in variance.items()),
+        *((f"metric, {name}", f"{value:.4g}", "per squared gamma unit") for name, value in inverse.items()),
+        ("participation ratio", f"{found['participation_ratio']:.1f}", f"of {found['dim']:,} dimensions"),
+        *((f"causal norm, {name}", f"{value:.4f}", "logometers") for name, value in found["causal_norm"].items()),
+    ]
 
 
 def _smoke_rows(found: dict) -> list[tuple[str, str, str]]:

@@ -21,7 +21,8 @@ FLOORS = {
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {
-        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_lattice",
+        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
+        "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
         "survey", "tables",
     },
