@@ -5,6 +5,7 @@ import inspect
 from compute import (
     results,
     results_geometry,
+    results_geometry_tables,
     results_lattice,
     results_quantization,
     results_smoke,
@@ -20,6 +21,7 @@ CHAPTERS = (
     results_smoke,
     results_smoke_tables,
     results_geometry,
+    results_geometry_tables,
 )
 
 

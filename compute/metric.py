@@ -140,3 +140,48 @@ def marchenko_pastur_density(value: np.ndarray, variance: float, n_rows: int, di
     low, high = marchenko_pastur_edges(variance, n_rows, dim)
     inside = np.clip((high - value) * (value - low), 0, None)
     return np.sqrt(inside) / (2 * np.pi * variance * (dim / n_rows) * value)
+
+
+def marchenko_pastur_spectrum(variance: float, n_rows: int, dim: int, fineness: int = 20_000) -> np.ndarray:
+    """The eigenvalues (D,) that pure chance puts at each rank, descending: the quantiles of that density.
+
+    They sit in the middle of the D equal shares of the distribution; with D > N the last D - N are 0.
+    """
+    low, high = marchenko_pastur_edges(variance, n_rows, dim)
+    angle = (np.arange(fineness) + 0.5) * np.pi / fineness  # fine where the density rises from its edges
+    value = (low + high) / 2 - (high - low) / 2 * np.cos(angle)  # (fineness,), ascending
+    share = np.cumsum(marchenko_pastur_density(value, variance, n_rows, dim) * np.sin(angle))
+    many = min(n_rows, dim)
+    spectrum = np.zeros(dim)
+    spectrum[:many] = np.interp(1 - (np.arange(many) + 0.5) / many, share / share[-1], value)
+    return spectrum
+
+
+def uncorrelated_spectrum(variances: np.ndarray, n_rows: int, generator: np.random.Generator) -> np.ndarray:
+    """Covariance eigenvalues (D,), descending, of N normal rows whose D components have variances but no correlations.
+
+    No row is drawn where N > D: their scatter matrix is A A^T with A lower triangular, standard normal below the
+    diagonal and the roots of chi squared with N - 1, N - 2, ... degrees of freedom on it [bartlett1933theory].
+    """
+    dim, free = len(variances), n_rows - 1
+    if free >= dim:
+        root = np.tril(generator.standard_normal((dim, dim)), -1)
+        root[np.diag_indices(dim)] = np.sqrt(generator.chisquare(free - np.arange(dim)))
+    else:
+        root = generator.standard_normal((dim, free))
+    root *= np.sqrt(variances)[:, None]
+    return np.linalg.eigvalsh(root @ root.T / n_rows)[::-1].copy()
+
+
+def chance_norms(rank: int, norm: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """The causal norms of a normal cloud with R axes: their mean, their standard deviation, their density at `norm`.
+
+    They follow the chi distribution with R degrees of freedom: about R^(1/2), give or take 2^(-1/2), in logometers.
+    Everything is exponentiated last, so that no R overflows.
+    """
+    from scipy.special import gammaln
+
+    mean = np.sqrt(2) * np.exp(gammaln((rank + 1) / 2) - gammaln(rank / 2))
+    with np.errstate(divide="ignore"):
+        density = np.exp((rank - 1) * np.log(norm) - norm**2 / 2 - (rank / 2 - 1) * np.log(2) - gammaln(rank / 2))
+    return float(mean), float(np.sqrt(max(rank - mean**2, 0.0))), density

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compute import catalog, metric, residuals, results
+from compute import associations, catalog, metric, residuals, results
 from compute.cache import cached
 from compute.models.weights import Catalogue
 from compute.results import eigenbasis, summary
@@ -55,6 +55,29 @@ def spectra(catalogue: Catalogue) -> dict:
     }
 
 
+@cached
+def spectrum_control(catalogue: Catalogue, seed: int = results.SEED) -> dict:
+    """The spectrum that chance gives: (D,) for equal components and for the catalogue's own, both uncorrelated.
+
+    `edges`: between which values all equal components would stay, beside how many eigenvalues lie above and below.
+    """
+    found, count, dim = eigenbasis(catalogue), catalogue.n_tokens, catalogue.dim
+    variances = (found["axes"] ** 2) @ found["spectrum"].clip(0)  # (D,), of the components
+    own = metric.uncorrelated_spectrum(variances, count, np.random.default_rng(seed))
+    low, high = metric.marchenko_pastur_edges(found["trace"] / dim, count, dim)
+    return {
+        "equal": metric.marchenko_pastur_spectrum(found["trace"] / dim, count, dim),
+        "own": own,
+        "cumulative": metric.cumulative_variance(own),
+        "variances": variances,
+        "edges": [low, high],
+        "above": int((found["spectrum"] > high).sum()),
+        "below": int((found["spectrum"] < low).sum()),
+        "above_own": int((found["spectrum"] > own[0]).sum()),
+        "share_above_own": float(found["spectrum"][found["spectrum"] > own[0]].sum() / found["trace"]),
+    }
+
+
 @cached(workspace=True)
 def projections(catalogue: Catalogue, workspace: Path) -> dict:
     """gamma V of all tokens, uncentred as in the record: a file (N, D) float32 in gamma units, and how norms survive.
@@ -94,10 +117,33 @@ def coordinates(catalogue: Catalogue, workspace: Path) -> dict:
 
 @cached
 def causal(catalogue: Catalogue) -> dict:
-    """Causal norms |z| of all tokens, (N,) float64 in logometers, and their summary; their mean square is R."""
+    """Causal norms |z| of all tokens, (N,) float64 in logometers, and their summary; their mean square is R. `holes`: a token each."""
     z = mapped(coordinates(catalogue))
     norms = catalog.row_norms(in_blocks(z), np.zeros(z.shape[1]))
-    return {"norms": norms, "summary": summary(norms), "mean_square": float((norms**2).mean()), "rank": z.shape[1]}
+    holes = np.array([members[0] for members in results.census(catalogue)["members"]], dtype=np.int64)
+    return {"norms": norms, "summary": summary(norms), "mean_square": float((norms**2).mean()), "rank": z.shape[1], "holes": holes}
+
+
+@cached
+def causal_control(catalogue: Catalogue, points: int = 2001) -> dict:
+    """What a normal cloud would have for causal norms, beside how the measured ones go with the gamma norms.
+
+    `norm` (points,) in logometers and `density` per logometer, over the range of both; `correlation` is Spearman's,
+    of causal with centred gamma norms.
+    """
+    found = causal(catalogue)
+    centre = np.sqrt(found["rank"])
+    low, high = min(found["norms"].min(), centre - 5), max(found["norms"].max(), centre + 5)
+    norm = np.linspace(max(low, 0), high, points)
+    mean, std, density = metric.chance_norms(found["rank"], norm)
+    ranked = associations.ranks(results.norms(catalogue)["centred"][:, None])
+    return {
+        "norm": norm,
+        "density": density,
+        "mean": mean,
+        "std": std,
+        "correlation": float(associations.correlation(ranked, found["norms"])[0]),
+    }
 
 
 @cached
@@ -116,6 +162,7 @@ def checks(catalogue: Catalogue) -> dict:
         "identity": [residual.identity for residual in found],
         "measured": [residual.measured for residual in found],
         "expected": [residual.expected for residual in found],
+        "times": [residual.measured / residual.expected for residual in found],
         "holds": [residual.holds for residual in found],
     }
 

@@ -15,14 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
-        "catalog", "density", "dimension", "distinct", "figures", "figures_lattice", "figures_quantization",
-        "figures_smoke", "lattice", "metric", "neighbors", "quantization", "residuals", "rounding", "scores",
-        "sentences", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
+        "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_geometry",
+        "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "metric", "neighbors",
+        "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
+        "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
-        "results_lattice",
+        "results_geometry_tables", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
         "survey", "tables",
     },
