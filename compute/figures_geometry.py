@@ -135,10 +135,10 @@ def leading_axes(
         for i, axes in enumerate(rows):
             for group, colour in zip(range(len(names)), SERIES, strict=False):
                 inside = script == group  # the largest group first: the rare ones lie on top of it
-                axes.scatter(coordinates[inside, i], jitter[inside], s=size * (1 + 4 * (group > 0)), color=colour,
+                axes.scatter(coordinates[inside, i], jitter[inside], s=size * (1 + 1.5 * (group > 0)), color=colour,
                              alpha=0.5 if group == 0 else 0.9, lw=0, rasterized=True)  # fmt: skip
             for texts, place, side in ((low[i], 0.0, "left"), (high[i], 1.0, "right")):
-                axes.text(place, 1.05, plain("  ".join(texts[:named])), transform=axes.transAxes, ha=side,
+                axes.text(place, 1.05, plain(" · ".join(texts[:named])), transform=axes.transAxes, ha=side,
                           fontsize="small")  # fmt: skip
             axes.set_yticks([])
             axes.set_ylim(-0.05, 1.05)

@@ -115,6 +115,16 @@ def condition_number(kept: np.ndarray) -> float:
     return float(kept.max() / kept.min())
 
 
+def separate_axes(spectrum: np.ndarray, count: int) -> int:
+    """How many of the first axes lie farther from the next than a draw of `count` tokens can move an eigenvalue.
+
+    That is about s (2/N)^(1/2); axes that are closer mix freely [north1982sampling]. The count ends at the first.
+    """
+    gaps = spectrum[:-1] - spectrum[1:]  # (D - 1,)
+    close = np.flatnonzero(gaps < spectrum[:-1] * np.sqrt(2 / count))
+    return int(close[0]) if len(close) else len(gaps)
+
+
 def cumulative_variance(spectrum: np.ndarray) -> np.ndarray:
     """The share of all variance on the first 1, 2, ... D axes, (D,) ascending to 1."""
     return np.cumsum(spectrum) / spectrum.sum()
@@ -179,9 +189,8 @@ def chance_norms(rank: int, norm: np.ndarray) -> tuple[float, float, np.ndarray]
     They follow the chi distribution with R degrees of freedom: about R^(1/2), give or take 2^(-1/2), in logometers.
     Everything is exponentiated last, so that no R overflows.
     """
-    from scipy.special import gammaln
+    from scipy.special import gammaln, xlogy
 
     mean = np.sqrt(2) * np.exp(gammaln((rank + 1) / 2) - gammaln(rank / 2))
-    with np.errstate(divide="ignore"):
-        density = np.exp((rank - 1) * np.log(norm) - norm**2 / 2 - (rank / 2 - 1) * np.log(2) - gammaln(rank / 2))
+    density = np.exp(xlogy(rank - 1, norm) - norm**2 / 2 - (rank / 2 - 1) * np.log(2) - gammaln(rank / 2))
     return float(mean), float(np.sqrt(max(rank - mean**2, 0.0))), density

@@ -33,7 +33,7 @@ def orthonormality(basis: Eigenbasis) -> Residual:
     """max |V^T V - 1|, a pure number; float64 rotations leave about D^(1/2) roundings of it."""
     dim = len(basis.spectrum)
     product = basis.axes.T @ basis.axes - np.eye(dim)  # (D, D)
-    return Residual("V^T V = 1", float(np.abs(product).max()), float(DOUBLE * np.sqrt(dim)))
+    return Residual("VᵀV = 1", float(np.abs(product).max()), float(DOUBLE * np.sqrt(dim)))
 
 
 def inversion(basis: Eigenbasis, sigma: np.ndarray) -> Residual:
@@ -46,7 +46,7 @@ def inversion(basis: Eigenbasis, sigma: np.ndarray) -> Residual:
     identity = (kept / basis.kept) @ (kept.T @ sigma)  # (D, D)
     target = np.eye(len(sigma)) if basis.rank == len(sigma) else kept @ kept.T
     condition = basis.spectrum[0] / basis.kept[-1]
-    return Residual("M Sigma = 1", float(np.abs(identity - target).max()), float(DOUBLE * condition))
+    return Residual("MΣ = 1", float(np.abs(identity - target).max()), float(DOUBLE * condition))
 
 
 def unit_covariance(blocks: Blocks, basis: Eigenbasis, products: type = np.float32) -> Residual:
@@ -75,4 +75,4 @@ def norm_recovery(norms: np.ndarray, projected: np.ndarray) -> Residual:
     """max ||gamma V| - |gamma||: a rotation keeps every norm; projections in float32, norms (N,) in gamma units."""
     recovered = np.sqrt(np.einsum("ij,ij->i", projected, projected, dtype=np.float64))  # (N,)
     expected = 2 * SINGLE * float(norms.max())
-    return Residual("|gamma V| = |gamma|", float(np.abs(recovered - norms).max()), expected)
+    return Residual("|γV| = |γ|", float(np.abs(recovered - norms).max()), expected)

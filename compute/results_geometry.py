@@ -44,6 +44,7 @@ def spectra(catalogue: Catalogue) -> dict:
     ridged, shift = metric.ridge_shift(kept, RIDGE)
     return {
         "cumulative": metric.cumulative_variance(found["spectrum"]),
+        "separate": metric.separate_axes(kept, catalogue.n_tokens),
         "metric": 1.0 / kept,
         "ridge": RIDGE,
         "ridged": ridged,
@@ -117,11 +118,20 @@ def coordinates(catalogue: Catalogue, workspace: Path) -> dict:
 
 @cached
 def causal(catalogue: Catalogue) -> dict:
-    """Causal norms |z| of all tokens, (N,) float64 in logometers, and their summary; their mean square is R. `holes`: a token each."""
+    """Causal norms |z| of all tokens, (N,) float64 in logometers, and their summary; `holes`: one token of each.
+
+    Their mean square is R, the number of axes.
+    """
     z = mapped(coordinates(catalogue))
     norms = catalog.row_norms(in_blocks(z), np.zeros(z.shape[1]))
     holes = np.array([members[0] for members in results.census(catalogue)["members"]], dtype=np.int64)
-    return {"norms": norms, "summary": summary(norms), "mean_square": float((norms**2).mean()), "rank": z.shape[1], "holes": holes}
+    return {
+        "norms": norms,
+        "summary": summary(norms),
+        "mean_square": float((norms**2).mean()),
+        "rank": z.shape[1],
+        "holes": holes,
+    }
 
 
 @cached

@@ -6,7 +6,7 @@ from compute import associations, metric, reconstruction, results
 from compute.cache import Result, cached
 from compute.models.vocabulary import Kind
 from compute.models.weights import Catalogue, Vocabulary
-from compute.results_geometry import RIDGE, coordinates, eigenbasis, mapped
+from compute.results_geometry import RIDGE, causal, coordinates, eigenbasis, mapped
 from compute.smoke import scripts
 
 QWEN = "Qwen3-4B-Instruct-2507"  # of which the record published the spectrum's summary [harrell2025azimuth]
@@ -40,12 +40,14 @@ def leading_axes(catalogue: Catalogue, vocabulary: Vocabulary, count: int = 12, 
 
 @cached
 def separations(catalogue: Catalogue, vocabulary: Vocabulary, count: int = 12) -> dict:
-    """What the first axes separate: script, token id, leading space, each as its share of the ranks' variance (count,).
+    """What the first axes, and both norms, separate: script, token id, leading space, as shares of the ranks' variance.
 
     As columns of a table whose last row is what chance gives, with the areas and correlations themselves; `tells`
     names the traits that an axis is about, where they exceed chance and are no trifle.
     """
-    ranked = associations.ranks(np.array(mapped(coordinates(catalogue))[:, :count]))  # (N, count)
+    norms = {"|z|": causal(catalogue)["norms"], "|γ′|": results.norms(catalogue)["centred"]}
+    first = mapped(coordinates(catalogue))[:, :count]  # (N, count)
+    ranked = associations.ranks(np.column_stack([first, *norms.values()]))  # (N, count + 2)
     traits = scripts.traits(vocabulary.tokens, vocabulary.kinds == Kind.CONTROL)
     groups = {
         "script": np.unique(traits.script, return_inverse=True)[1],
@@ -59,9 +61,10 @@ def separations(catalogue: Catalogue, vocabulary: Vocabulary, count: int = 12) -
     area = associations.area(ranked, traits.leading_space)
     tells = [_tells({name: share[axis] for name, share in shares.items()}, chance) for axis in range(len(number))]
     return {
-        "tells": tells,
+        "tells": tells[: first.shape[1]],
+        "norm_tells": tells[first.shape[1]],
         "least": associations.LEAST,
-        "axis": [*map(str, range(1, len(tells) + 1)), "chance"],
+        "axis": [*map(str, range(1, first.shape[1] + 1)), *norms, "chance"],
         "column": {name: [*share.tolist(), chance[name].mean] for name, share in shares.items()}
         | {"area": [*area.tolist(), 0.5], "correlation": [*number.tolist(), 0.0]},
         "about": [*tells, ""],
@@ -132,8 +135,8 @@ def claims() -> tuple[dict, Result, Result]:
         ("trace of Σ", given.trace, told["centred norm mean"] ** 2 + told["centred norm std"] ** 2, "mean of |γ′|²"),
         ("std of γV", told["projection std"],
          ((told["raw norm mean"] ** 2 + told["raw norm std"] ** 2) / given.dim) ** 0.5, "mean of |γ|², over D"),
-        ("smallest metric eigenvalue", told["metric eigenvalue min"], 1 / (given.largest + RIDGE), "1/(s₁ + ridge)"),
-        ("largest metric eigenvalue", told["metric eigenvalue max"], 1 / (given.smallest + RIDGE), "1/(s_D + ridge)"),
+        ("smallest metric eigenvalue", told["metric eigenvalue min"], 1 / (given.largest + RIDGE), "1/(max s + ridge)"),
+        ("largest metric eigenvalue", told["metric eigenvalue max"], 1 / (given.smallest + RIDGE), "1/(min s + ridge)"),
         ("mean of |z|²", square, given.dim * (1 - RIDGE * given.metric_mean), "D − ridge × Σ 1/(s + ridge)"),
     ]  # fmt: skip
     return (

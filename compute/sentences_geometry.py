@@ -55,7 +55,7 @@ def norms(std: float, expected: float, count: int) -> str:
         return "as a normal cloud's would be: by this measure the cloud is Gaussian"
     if ratio > 1:
         return f"{ratio:.1f} times as wide as a normal cloud's: whatever the cloud is, it is not Gaussian"
-    return f"{ratio:.2f} times as wide as a normal cloud's, so narrower: the tokens sit on a shell, and it is no accident"
+    return f"{ratio:.2f} times as wide as a normal cloud's, so narrower: the tokens sit on a shell by no accident"
 
 
 def relation(correlation: float) -> str:
@@ -72,6 +72,12 @@ def relation(correlation: float) -> str:
     return f"The rank correlation is {correlation:.2f}: {text}" + (", in reverse" if correlation < 0 else "")
 
 
+def agreement(agrees: Sequence[str]) -> str:
+    """Whether the published numbers agree with each other."""
+    failing = sum(word != "yes" for word in agrees)
+    return "They pass" if not failing else f"Of {len(agrees)}, {failing} do not pass"
+
+
 def separated(tells: Sequence[str]) -> str:
     """What the first axes are about, and how many of them are about nothing that was asked."""
     first = "The first axis is about " + (_words(tells[0]) if _named(tells[0]) else "none of the three")
@@ -83,6 +89,13 @@ def separated(tells: Sequence[str]) -> str:
     if silent == len(tells):
         return f"None of the {len(tells)} axes is about any of the three."
     return f"{first}. Of the {len(tells)}, {silent} are about none of the three; if they mean something, nobody asked."
+
+
+def norm_separates(tell: str) -> str:
+    """What the causal norm itself is about."""
+    if not _named(tell):
+        return "the causal norm is about none of the three"
+    return f"the causal norm is about {_words(tell)}"
 
 
 def _named(tell: str) -> bool:

@@ -144,6 +144,12 @@ def test_no_rows_and_bad_rows_are_errors():
         catalog.centroid(in_blocks(rows))
 
 
+def test_axes_that_a_draw_can_mix_are_not_separate():
+    assert metric.separate_axes(np.array([4.0, 2.0, 1.0, 0.995, 0.5]), 20_000) == 2
+    assert metric.separate_axes(np.array([4.0, 2.0]), 20_000) == 1
+    assert metric.separate_axes(np.array([4.0]), 20_000) == 0
+
+
 def test_numbers_of_a_spectrum_by_hand():
     spectrum = np.array([4.0, 2.0, 1.0, 1.0])
     assert metric.participation_ratio(spectrum) == 64 / 22
@@ -181,3 +187,34 @@ def test_a_memory_map_can_take_the_coordinates(tmp_path):
     metric.project(in_blocks(ROWS), basis.whitening, basis.mu, out)
     out.flush()
     np.testing.assert_array_equal(np.load(tmp_path / "z.npy", mmap_mode="r"), causal(ROWS, basis))
+
+
+def test_the_quantiles_of_chance_are_the_eigenvalues_of_chance():
+    for n_rows, dim in ((3000, 150), (100, 160)):
+        rows = np.random.default_rng(5).standard_normal((n_rows, dim)) * 0.3
+        spectrum = np.linalg.eigvalsh(np.cov(rows.T, bias=True))[::-1]
+        expected = metric.marchenko_pastur_spectrum(0.09, n_rows, dim)
+        off = np.abs(spectrum - expected)  # most at the edges, where eigenvalues fluctuate most
+        assert off.max() < 0.05 * expected[0] and off.mean() < 0.01 * expected[0]
+        assert (np.diff(expected) <= 0).all() and expected.sum() == pytest.approx(0.09 * dim, rel=0.01)
+
+
+def test_uncorrelated_spectra_without_drawing_a_row():
+    """Bartlett's triangle against rows that were drawn: the same eigenvalues on average, at each rank."""
+    generator, variances = np.random.default_rng(42), np.array([4.0, 2.0, 1.0, 0.5])
+    for n_rows in (40, 4, 3):
+        short = np.mean([metric.uncorrelated_spectrum(variances, n_rows, generator) for _ in range(3000)], axis=0)
+        rows = generator.standard_normal((3000, n_rows, 4)) * np.sqrt(variances)
+        rows -= rows.mean(axis=1, keepdims=True)
+        long = np.linalg.eigvalsh(np.einsum("kij,kil->kjl", rows, rows) / n_rows)[:, ::-1].mean(axis=0)
+        np.testing.assert_allclose(short, long, rtol=0.05, atol=0.01)
+
+
+def test_chance_norms_against_scipy():
+    from scipy import stats
+
+    norm = np.linspace(0, 80, 500)
+    for rank in (1, 2, 576, 2560):
+        mean, std, density = metric.chance_norms(rank, norm)
+        assert (mean, std) == pytest.approx((stats.chi(rank).mean(), np.sqrt(rank - mean**2)), rel=1e-9)
+        np.testing.assert_allclose(density[1:], stats.chi(rank).pdf(norm[1:]), rtol=1e-8, atol=1e-300)
