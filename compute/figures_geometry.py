@@ -34,7 +34,7 @@ def spectrum(measured: np.ndarray, own: np.ndarray, equal: np.ndarray, edges: tu
         left.set(xscale="log", yscale="log", xlabel="rank of the axis (logarithmic)")
         left.set_ylabel("eigenvalue (squared gamma units)")
         right.set_xlabel("rank of the axis")
-        left.legend(fontsize="small")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="small")
     return figure
 
 
@@ -120,32 +120,37 @@ def leading_axes(
     low: Sequence[Sequence[str]],
     high: Sequence[Sequence[str]],
     named: int = 3,
+    bins: int = 80,
 ) -> Figure:
-    """Show all tokens on the first axes, one strip an axis, coloured by script, with the outermost tokens' names.
+    """Show how the tokens of each script are spread along the first axes, one strip an axis, and who is outermost.
 
     coordinates (N, A) in logometers; script (N,) numbers the `names`; low, high: by axis, texts that are safe to
-    show, the outermost first. Height within a strip is only there to keep points apart.
+    show, the outermost first. Every curve has the same area, however few tokens its script has; dots are the `named`
+    outermost tokens, in their script's colour.
     """
     with matplotlib.rc_context(DAY):
         count = coordinates.shape[1]
-        figure = Figure(figsize=(7.2, 0.8 + 1.05 * count), layout="constrained")
-        rows = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-        jitter = np.random.default_rng(42).random(len(coordinates))  # (N,)
-        size = max(0.4, min(6.0, 4e4 / len(coordinates)))
-        for i, axes in enumerate(rows):
+        figure = Figure(figsize=(7.2, 0.8 + 1.0 * count), layout="constrained")
+        strips = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+        edges = np.linspace(coordinates.min(), coordinates.max() + 1e-9, bins + 1)
+        for i, axes in enumerate(strips):
+            place = coordinates[:, i]
             for group, colour in zip(range(len(names)), SERIES, strict=False):
-                inside = script == group  # the largest group first: the rare ones lie on top of it
-                axes.scatter(coordinates[inside, i], jitter[inside], s=size * (1 + 1.5 * (group > 0)), color=colour,
-                             alpha=0.5 if group == 0 else 0.9, lw=0, rasterized=True)  # fmt: skip
-            for texts, place, side in ((low[i], 0.0, "left"), (high[i], 1.0, "right")):
-                axes.text(place, 1.05, plain(" · ".join(texts[:named])), transform=axes.transAxes, ha=side,
-                          fontsize="small")  # fmt: skip
+                inside = place[script == group]
+                share = np.histogram(inside, edges)[0] / len(inside)
+                axes.stairs(share, edges, color=colour, lw=1.1, fill=group == 0, alpha=0.45 if group == 0 else 1.0)
+            outermost = np.argsort(place, kind="stable")[[*range(named), *range(-named, 0)]]
+            colours = [SERIES[group] for group in script[outermost]]
+            axes.scatter(place[outermost], np.zeros(2 * named), s=14, c=colours, lw=0, zorder=3, clip_on=False)
+            for texts, corner, side in ((low[i], 0.0, "left"), (high[i], 1.0, "right")):
+                label = plain(" · ".join(texts[:named]))
+                axes.text(corner, 0.55, label, transform=axes.transAxes, ha=side, fontsize="small")
             axes.set_yticks([])
-            axes.set_ylim(-0.05, 1.05)
+            axes.set_ylim(0, None)
             axes.set_ylabel(f"axis {i + 1}", rotation=0, ha="right", va="center")
             axes.spines["left"].set_visible(False)
-        rows[-1].set_xlabel("coordinate on the axis (logometers: standard deviations of the cloud)")
+        strips[-1].set_xlabel("coordinate on the axis (logometers: standard deviations of the cloud)")
         for name, colour in zip(names, SERIES, strict=False):
-            rows[0].plot([], [], "o", ms=4, color=colour, label=name)
-        figure.legend(loc="outside upper center", ncols=6, fontsize="small", handletextpad=0.1, columnspacing=1.0)
+            strips[0].plot([], [], "o", ms=4, color=colour, label=name)
+        figure.legend(loc="outside upper center", ncols=3, fontsize="small", handletextpad=0.1, columnspacing=1.0)
     return figure

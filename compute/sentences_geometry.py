@@ -98,6 +98,16 @@ def norm_separates(tell: str) -> str:
     return f"the causal norm is about {_words(tell)}"
 
 
+def spaced(area: float) -> str:
+    """Who has the larger causal norm, a token that begins with a space or one that does not; area: how often the first."""
+    if area != area:
+        return "There is only one kind of token here, as leading spaces go."
+    return (
+        "Draw a token that begins with a space and one that does not: the first has the larger causal norm in "
+        f"{100 * area:.0f} of 100 draws."
+    )
+
+
 def _named(tell: str) -> bool:
     return tell != "none of these"
 

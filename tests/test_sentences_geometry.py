@@ -52,6 +52,7 @@ def test_agreement_and_norms_that_separate():
     assert sentences.agreement(["yes", "yes"]) == "They pass"
     assert sentences.agreement(["yes", "no"]) == "Of 2, 1 do not pass"
     assert "none of the three" in sentences.norm_separates("none of these")
+    assert "in 12 of 100 draws" in sentences.spaced(0.122) and "only one kind" in sentences.spaced(float("nan"))
     assert sentences.norm_separates("script, token id").endswith("script and token id")
 
 
