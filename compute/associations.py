@@ -1,8 +1,8 @@
 """How far the place of tokens along an axis tells what they are: rank statistics, and what chance gives of them.
 
 All of them look at ranks only: an axis that is stretched or bent tells no more and no less. The common measure is the
-share of the ranks' variance that a trait explains; for a trait of two kinds it says the same as the area under the
-curve [fisher1922interpretation], for a number the same as the square of Spearman's correlation.
+share of the ranks' variance that a trait explains: for a trait of two kinds it says the same as the area under the
+curve, for a number it is the square of Spearman's correlation.
 Chapter: Eigenbasis.
 """
 

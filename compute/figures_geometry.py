@@ -129,7 +129,7 @@ def leading_axes(
     outermost tokens, in their script's colour.
     """
     with matplotlib.rc_context(DAY):
-        count = coordinates.shape[1]
+        count, named = coordinates.shape[1], min(named, len(coordinates) // 2)
         figure = Figure(figsize=(7.2, 0.8 + 1.0 * count), layout="constrained")
         strips = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
         edges = np.linspace(coordinates.min(), coordinates.max() + 1e-9, bins + 1)

@@ -99,7 +99,7 @@ def norm_separates(tell: str) -> str:
 
 
 def spaced(area: float) -> str:
-    """Who has the larger causal norm, a token that begins with a space or one that does not; area: how often the first."""
+    """How often a token that begins with a space has the larger causal norm than one that does not."""
     if area != area:
         return "There is only one kind of token here, as leading spaces go."
     return (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.fft import dct
 
-from compute import reconstruction, results, results_geometry, results_geometry_tables, survey
+from compute import figures_geometry, reconstruction, results, results_geometry, results_geometry_tables, survey
 from compute.models.weights import open_model, open_path
 
 
@@ -94,6 +94,23 @@ def test_what_the_axes_of_the_default_model_separate(smollm2):
     for axis, (low, high) in enumerate(zip(leading["low"], leading["high"], strict=True)):
         assert (z[low[0], axis], z[high[0], axis]) == (z[:, axis].min(), z[:, axis].max())
     assert leading["script_names"][0] == "Latin" and (leading["script"] == 0).sum() == 47_226
+
+
+def test_a_small_and_hostile_vocabulary_and_none_at_all(hostile_model, tmp_path):
+    named = open_model(str(hostile_model))
+    rows = named.catalogue.matrix()
+    bare = open_path(catalogue_of(tmp_path, rows).path)
+    for model in (named, bare):
+        everything(model.catalogue)
+        leading = results_geometry_tables.leading_axes(model.catalogue, model.vocabulary)
+        found = results_geometry_tables.separations(model.catalogue, model.vocabulary)
+        assert len(leading["low_texts"]) == len(found["tells"]) == 12
+        figures_geometry.leading_axes(
+            leading["coordinates"], leading["script"], leading["script_names"], leading["low_texts"],
+            leading["high_texts"],
+        ).canvas.draw()  # fmt: skip
+    assert leading["script_names"] == ["no token"] and np.isnan(found["column"]["area"][0])
+    assert set(found["tells"]) <= {"none of these", "token id"}
 
 
 def test_control_spectra_of_the_default_model(smollm2):
