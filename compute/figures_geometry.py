@@ -25,8 +25,8 @@ def spectrum(measured: np.ndarray, own: np.ndarray, equal: np.ndarray, edges: tu
         for axes in (left, right):
             axes.axhspan(*edges, color=CONTROL, alpha=0.18, lw=0)
             for values, look in (
-                (equal, {"color": CONTROL, "ls": "--", "label": "chance, equal components"}),
-                (own, {"color": ACCENT, "label": "chance, these components"}),
+                (equal, {"color": CONTROL, "ls": "--", "label": "chance: equal"}),
+                (own, {"color": ACCENT, "label": "chance: own"}),
                 (measured, {"color": MEASURED, "lw": 1.8, "label": "measured"}),
             ):
                 above = values > 0
@@ -62,7 +62,7 @@ def cumulative(measured: np.ndarray, own: np.ndarray, effective: float) -> Figur
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
         axes = figure.subplots()
         many = np.arange(1, len(measured) + 1)
-        axes.plot(many, 100 * own, color=ACCENT, label="chance, these components")
+        axes.plot(many, 100 * own, color=ACCENT, label="chance: own components")
         axes.plot(many, 100 * measured, color=MEASURED, lw=1.8, label="measured")
         axes.axvline(effective, color=CONTROL, lw=0.9, ls="--", label="participation ratio")
         axes.set_xlabel("axes, strongest first")
@@ -149,7 +149,7 @@ def leading_axes(
             axes.set_ylim(0, None)
             axes.set_ylabel(f"axis {i + 1}", rotation=0, ha="right", va="center")
             axes.spines["left"].set_visible(False)
-        strips[-1].set_xlabel("coordinate on the axis (logometers: standard deviations of the cloud)")
+        strips[-1].set_xlabel("coordinate on the axis (logometers)")
         for name, colour in zip(names, SERIES, strict=False):
             strips[0].plot([], [], "o", ms=4, color=colour, label=name)
         figure.legend(loc="outside upper center", ncols=3, fontsize="small", handletextpad=0.1, columnspacing=1.0)
