@@ -77,8 +77,8 @@ def eigenbasis(catalogue: Catalogue) -> dict:
     """The covariance spectrum s (D,), the axes V (D, D), what is left out and why; float64, squared gamma units.
 
     Products are summed in float64 too: `results_geometry.precision` tells what float32 would have cost. No more is in
-    memory than a block of rows in float64 and a few (D, D): 0.3 GB of arrays at D = 2,560, whatever N is. Raises ValueError where a row
-    is not finite, or where all rows are the same. Chapter: Eigenbasis.
+    memory than a block of rows in float64 and a few (D, D), at D = 2,560 0.3 GB of arrays, whatever N is. Raises
+    ValueError where a row is not finite, or where all rows are the same. Chapter: Eigenbasis.
     """
     mu = centring(catalogue)["centroid"]
     basis = metric.eigenbasis(mu, metric.covariance(catalogue.blocks(), mu, np.float64))
