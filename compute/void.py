@@ -16,11 +16,16 @@ FEWEST = 20  # tokens below which no median is compared
 DRAWS = 10_000
 
 
-def matched_cloud(radius: np.ndarray, dim: int, generator: np.random.Generator, rows: int = 4096) -> np.ndarray:
-    """Points with the given radii (N,) in directions drawn uniformly: (N, dim) float32, in the radii's unit."""
-    cloud = np.empty((len(radius), dim), np.float32)
+def matched_cloud(
+    radius: np.ndarray, variances: np.ndarray, generator: np.random.Generator, rows: int = 4096
+) -> np.ndarray:
+    """Points with the given radii (N,) in the directions of a normal cloud: (N, R) float32, in the radii's unit.
+
+    variances: (R,) of that cloud on its axes; equal ones make all directions equally likely.
+    """
+    cloud, scale = np.empty((len(radius), len(variances)), np.float32), np.sqrt(variances)
     for start in range(0, len(radius), rows):
-        direction = generator.standard_normal((min(rows, len(radius) - start), dim))  # (rows, dim)
+        direction = generator.standard_normal((min(rows, len(radius) - start), len(scale))) * scale  # (rows, R)
         direction *= (radius[start : start + rows] / np.linalg.norm(direction, axis=1))[:, None]
         cloud[start : start + rows] = direction
     return cloud

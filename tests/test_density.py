@@ -110,7 +110,7 @@ def test_regions_and_their_boundaries():
 
 def judged(rows, seed=42):
     radius = np.linalg.norm(rows.astype(np.float64), axis=1)
-    matched = void.matched_cloud(radius, rows.shape[1], generator(seed))
+    matched = void.matched_cloud(radius, np.ones(rows.shape[1]), generator(seed))
     densities = [density.local_density(nearest(cloud, 10).distances) for cloud in (rows, matched)]
     chance = np.linalg.norm(generator(seed + 1).standard_normal(rows.shape), axis=1)
     return void.judge(radius, densities[0], density.boundaries(radius), chance, densities[1], generator(seed + 2))
@@ -118,9 +118,12 @@ def judged(rows, seed=42):
 
 def test_a_matched_cloud_keeps_the_radii():
     radius = generator().uniform(0, 9, 5000)
-    cloud = void.matched_cloud(radius, 12, generator())
+    cloud = void.matched_cloud(radius, np.ones(12), generator())
     np.testing.assert_allclose(np.linalg.norm(cloud, axis=1), radius, rtol=1e-6)
     assert np.abs((cloud / radius[:, None]).mean(axis=0)).max() < 0.03
+    flat = void.matched_cloud(radius, np.array([4.0, 1.0, 0.0]), generator())
+    np.testing.assert_allclose(np.linalg.norm(flat, axis=1), radius, rtol=1e-6)
+    assert (flat[:, 2] == 0).all() and (np.abs(flat[:, 0]) > np.abs(flat[:, 1])).mean() > 0.6
 
 
 def test_a_gaussian_cloud_has_no_void():
