@@ -1,15 +1,19 @@
 """All results that the book shows of a model, by name: what `status`, `why` and the colophon speak of."""
 
 import inspect
+from itertools import product
+from typing import get_args
 
 from compute import (
     results,
+    results_density,
     results_geometry,
     results_geometry_tables,
     results_lattice,
     results_quantization,
     results_smoke,
     results_smoke_tables,
+    results_void,
 )
 from compute.cache import Call, registry
 from compute.models.weights import Model
@@ -22,6 +26,8 @@ CHAPTERS = (
     results_smoke_tables,
     results_geometry,
     results_geometry_tables,
+    results_density,
+    results_void,
 )
 
 
@@ -29,7 +35,8 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
     """Every public result that needs no more than the opened model, in the order of the book, with its name.
 
     A result's arguments are its parameters `catalogue` and `vocabulary`; the others keep their defaults, and a function
-    with one that has none (a file, a count) is no result of a model but a step towards one.
+    with one that has none (a file, a count) is no result of a model but a step towards one. A parameter that can only
+    be one of a few words (`Literal`) gives a result for each: `profile:gamma`, `profile:causal`.
     """
     given = {"catalogue": opened.catalogue, "vocabulary": opened.vocabulary}
     found = []
@@ -37,9 +44,12 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
         for name, function in registry().items():
             module, _, short = name.rpartition(".")
             parameters = inspect.signature(function).parameters.values()
-            required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
-            required -= {"workspace"}  # which the cache provides
-            if module == chapter.__name__ and not short.startswith("_") and required <= set(given):
+            required = {one.name: get_args(one.annotation) for one in parameters if one.default is one.empty}
+            required.pop("workspace", None)  # which the cache provides
+            words = {name: choices for name, choices in required.items() if choices}
+            if module == chapter.__name__ and not short.startswith("_") and required.keys() <= given.keys() | words:
                 wanted = {key: value for key, value in given.items() if key in required}
-                found.append((short, function.call(**wanted)))
+                for chosen in product(*words.values()):
+                    call = function.call(**wanted, **dict(zip(words, chosen, strict=True)))
+                    found.append((":".join([short, *chosen]), call))
     return found

@@ -174,3 +174,17 @@ def intrinsic_dimension(catalogue: Catalogue, space: Space, k: int = K) -> dict:
         "participation_ratio": basis["participation_ratio"] if space == "gamma" else float(basis["rank"]),
         "axes": catalogue.dim if space == "gamma" else basis["rank"],
     }
+
+
+def survey(catalogue: Catalogue, space: Space = "causal", k: int = K) -> dict:
+    """What `survey --depth density` adds: the neighbours in one space, in a few numbers."""
+    found = densities(catalogue, space, k)
+    return {
+        "knn": {
+            "k": k,
+            "space": space,
+            "density_median": found["median"],
+            "infinite_density_tokens": len(found["infinite"]),
+            "mean_distance_quantiles": found["mean_distance_quantiles"],
+        }
+    }

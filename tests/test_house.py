@@ -20,12 +20,12 @@ FLOORS = {
         "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
         "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
-    "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
+    "disk": {"cache", "fingerprints", "integrity", "models", "paths", "searches"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
         "results_geometry_tables", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
-        "survey", "tables",
+        "results_void", "survey", "tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}
