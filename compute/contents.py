@@ -7,6 +7,7 @@ from typing import get_args
 from compute import (
     results,
     results_density,
+    results_density_tables,
     results_geometry,
     results_geometry_tables,
     results_lattice,
@@ -28,6 +29,7 @@ CHAPTERS = (
     results_geometry_tables,
     results_density,
     results_void,
+    results_density_tables,
 )
 
 

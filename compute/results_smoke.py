@@ -7,6 +7,7 @@ from compute.cache import cached
 from compute.models.tokenizer import Tokenizer, beside
 from compute.models.vocabulary import Kind
 from compute.models.weights import Catalogue, Model, Vocabulary
+from compute.neighbors import nearest
 from compute.results import texts_of
 from compute.smoke import adjacency, candidates, enrichment, reachability, scripts, structure
 
@@ -65,15 +66,8 @@ def countable(catalogue: Catalogue, ids) -> tuple[np.ndarray, str]:
 
 
 def _company(catalogue: Catalogue) -> np.ndarray:
-    """The distance of each token to its nearest other one, (N,), by brute force: for catalogues without a hole."""
-    gamma = catalogue.matrix()
-    square = np.einsum("ij,ij->i", gamma, gamma, dtype=np.float64)
-    nearest = np.empty(len(gamma))
-    for start, block in catalogue.blocks(1024):
-        apart = square[start : start + len(block), None] + square - 2.0 * (block @ gamma.T)  # (rows, N)
-        apart[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
-        nearest[start : start + len(block)] = np.sqrt(np.maximum(apart.min(axis=1), 0))
-    return nearest
+    """The distance of each token to its nearest other one, (N,): for catalogues without a hole."""
+    return nearest(catalogue.matrix(), 1).distances[:, 0]
 
 
 @cached

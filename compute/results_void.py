@@ -90,7 +90,8 @@ def control_profile(catalogue: Catalogue, space: Space, k: int = K, seed: int = 
     for kind in ("gaussian", "matched"):
         cloud = control(catalogue, space, kind, k, seed)
         found[kind] = in_shells(cloud["radius"], cloud["density"], width, cuts) | {
-            "median": float(np.median(cloud["density"])),
+            "overall_median": float(np.median(cloud["density"])),
+            "innermost": float(cloud["radius"].min()),
             "twonn": cloud["twonn"],
             "levina_bickel": cloud["levina_bickel"],
             "hubs": hub_numbers(cloud["occurrences"]),
@@ -155,7 +156,7 @@ def sample_profile(
     return {
         **in_shells(whole["radius"][chosen], values, width, cuts),
         "taken": taken,
-        "median": median,
+        "overall_median": median,
         "dimension": float(np.log(taken / len(rows)) / thinned) if thinned < 0 else None,
         "touching": int((near.distances[:, 0] == 0).sum()),
         "infinite_tokens": int(np.isinf(values).sum()),
