@@ -33,7 +33,7 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         return 0
-    except (OSError, ValueError) as problem:
+    except (MemoryError, OSError, ValueError) as problem:
         print(f"{parser.prog}: {problem}", file=sys.stderr)
         return 2
 

@@ -21,19 +21,26 @@ CLOUDS = {"tokens": "tokens", "gaussian": "Gaussian control", "matched": "contro
 
 
 @cached
+def smoke(catalogue: Catalogue) -> dict:
+    """The tokens of the frozen smoke, core and Oort cloud, as ids."""
+    layers = results_smoke.layers(catalogue)
+    return {"ids": np.concatenate([layers["core"], layers["oort"]]).astype(np.int64)}
+
+
+@cached
 def core(catalogue: Catalogue, vocabulary: Vocabulary, space: Space, shown: int = 12) -> dict:
     """Who lives in the core: the tokens nearest to the centroid by name, and how many of all are smoke."""
     found, near = densities(catalogue, space), neighbours(catalogue, space)
     limit = profile(catalogue, space)["boundaries"][0]
     inside = np.flatnonzero(found["radius"] < limit)
     inside = inside[np.argsort(found["radius"][inside], kind="stable")]
-    smoke = results_smoke.layers(catalogue)
-    of_smoke = np.isin(inside, np.concatenate([smoke["core"], smoke["oort"]]))
+    frozen = smoke(catalogue)["ids"]
+    of_smoke = np.isin(inside, frozen)
     first = inside[:shown]
     return {
         "tokens": len(inside),
         "smoke": int(of_smoke.sum()),
-        "all_smoke": len(smoke["core"]) + len(smoke["oort"]),
+        "all_smoke": len(frozen),
         "shares": float(np.isin(near["ids"][inside], inside).mean()) if len(inside) else None,
         "ids": first,
         "texts": texts_of(vocabulary, first),
@@ -61,15 +68,10 @@ def hub_table(catalogue: Catalogue, vocabulary: Vocabulary, space: Space, shown:
         "ids": top,
         "texts": texts_of(vocabulary, top),
         "times": named[top],
+        "shares": (named[top] / catalogue.n_tokens).tolist(),
+        "in_smoke": np.isin(top, smoke(catalogue)["ids"]).tolist(),
         "closer_in": [float((radius < radius[token]).mean()) for token in top],
-        "rank_correlation": _rank_correlation(radius, named),
     }
-
-
-def _rank_correlation(one: np.ndarray, two: np.ndarray) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(one, two).statistic)
 
 
 @cached
@@ -85,6 +87,28 @@ def regions_table(catalogue: Catalogue, space: Space) -> dict:
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
     return columns
+
+
+@cached
+def core_ratios(catalogue: Catalogue, space: Space) -> dict:
+    """Medians against each other: core over shell, with and without equal rows; the shell and what is outside it."""
+    clouds = {"tokens": profile(catalogue, space)} | control_profile(catalogue, space)
+    median = {
+        cloud: {name: region["median"] for name, region in found["regions"].items()} for cloud, found in clouds.items()
+    }
+    once = clouds["tokens"]["distinct"]
+    return {
+        "all": median["tokens"]["core"] / median["tokens"]["shell"],
+        "distinct": once and once["regions"]["core"]["median"] / once["regions"]["shell"]["median"],
+        **{f"shell_{cloud}": median[cloud]["shell"] for cloud in median},
+        "outer": median["tokens"]["outer"] / median["matched"]["outer"],
+    }
+
+
+def other_dimensions(catalogue: Catalogue, space: Space) -> dict[str, float]:
+    """What else could be taken for d, by name: TwoNN's estimate, where there is one."""
+    found = intrinsic_dimension(catalogue, space)["twonn"]
+    return {"TwoNN": found["value"]} if found else {}
 
 
 @cached

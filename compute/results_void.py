@@ -32,12 +32,14 @@ def densities(catalogue: Catalogue, space: Space, k: int = K) -> dict:
     if len(finite):
         decades = density.decades_above_median(density.log_volumetric_density(near["distances"], effective))
     distinct = density.local_density(near["distinct_distances"]) if near["distinct_distances"].size else np.empty(0)
-    mean = near["distances"].mean(axis=1)
+    mean, radius = near["distances"].mean(axis=1), radius_in(catalogue, space)
     return {
-        "radius": radius_in(catalogue, space),
+        "radius": radius,
         "density": found,
         "volumetric": decades,
+        "volumetric_top": float(decades[np.isfinite(decades)].max()) if len(finite) else None,
         "dimension": effective,
+        "median_radius": float(np.median(radius)),
         "infinite": np.flatnonzero(np.isinf(found)),
         "touching": int((near["distances"][:, 0] == 0).sum()),
         "median": float(np.median(finite)) if len(finite) else None,
@@ -79,7 +81,8 @@ def profile(catalogue: Catalogue, space: Space, k: int = K) -> dict:
     radius = found["radius"]
     width, cuts = frame_of(radius)
     once = in_shells(radius[found["first"]], found["distinct"], width, cuts) if len(found["distinct"]) else None
-    return {**in_shells(radius, found["density"], width, cuts), "boundaries": list(cuts), "distinct": once}
+    whole = in_shells(radius, found["density"], width, cuts)
+    return {**whole, "boundaries": list(cuts), "innermost": float(radius.min()), "distinct": once}
 
 
 @cached

@@ -99,7 +99,7 @@ def _keep(file: Path, reached: Search, print_of_rows: np.ndarray) -> None:
 def _read(file: Path, print_of_rows: np.ndarray) -> Search | None:
     """The search that a file holds; None where there is no file, or one of other rows, or a damaged one."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as kept:
             found = {name: kept[name] for name in kept.files}
     except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile):
         return None

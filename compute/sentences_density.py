@@ -56,14 +56,14 @@ def infinite(count: int, largest_hole: int, k: int) -> str:
     """Whether any token has an infinite density, and why."""
     if count:
         return (
-            f"{count:,} tokens share their place with at least {k} others: all their neighbours are at distance 0, their "
-            "density is infinite, and they are counted on their own and belong to no median below."
+            f"{count:,} tokens share their place with at least {k} others: all their neighbours are at distance 0, "
+            "their density is infinite, and they are counted on their own and belong to no median below."
         )
     if not largest_hole:
         return "No two rows are equal, so no token has a neighbour at distance 0 and every density is finite."
     return (
-        f"The largest black hole has {largest_hole:,} tokens, so nobody has {k} neighbours at distance 0: every density is "
-        "finite, and no token is left out of anything."
+        f"The largest black hole has {largest_hole:,} tokens, so nobody has {k} neighbours at distance 0: "
+        "every density is finite, and no token is left out of anything."
     )
 
 
@@ -87,13 +87,13 @@ def shell(tokens: float, matched: float, gaussian: float) -> str:
 
 
 def hubs(times: int, n_tokens: int, k: int, skewness: float, chance: float) -> str:
-    """Whether a few tokens are everybody's neighbour, and whether that is more than chance in so many dimensions."""
+    """Whether a few tokens are everybody's neighbour, and whether chance does that too, by the skewness of both."""
     if times < HUBS * k:
-        return f"No token is a hub: the most popular is among the {k} nearest of {times:,} others, {k} being the average."
+        return f"No token is a hub: the most popular is among the {k} nearest of {times:,} others; the average is {k}."
     text = f"The most popular token is among the {k} nearest of {times:,} others, {times / n_tokens:.0%} of all"
     if skewness > 1.5 * chance:
-        return f"{text}. Counts are lopsided in the control too, but less: skewness {skewness:.0f} against {chance:.0f}."
-    return f"{text}, and chance does as much in so many dimensions: skewness {skewness:.0f} against {chance:.0f}."
+        return f"{text}. The Gaussian control's counts are lopsided too, but less: {chance:.0f} against {skewness:.0f}."
+    return f"{text}, and chance does as much in so many dimensions: {chance:.0f} against {skewness:.0f}."
 
 
 def hub_names(texts_in_smoke: Sequence[bool]) -> str:
@@ -108,7 +108,7 @@ def dimension(twonn: float | None, levina_bickel: float | None, k: int) -> str:
     """What the neighbours say of the dimension, and whether they agree with each other."""
     if twonn is None or levina_bickel is None:
         return "The neighbours do not tell a dimension here: their distances are all alike, or there are too few."
-    text = f"TwoNN, which asks the two nearest, says {twonn:.1f}; Levina and Bickel, who ask {k}, say {levina_bickel:.1f}"
+    text = f"TwoNN, which asks the two nearest, says {twonn:.1f}; Levina and Bickel ask {k} and say {levina_bickel:.1f}"
     if max(twonn, levina_bickel) < 1.5 * min(twonn, levina_bickel):
         return f"{text}, and that is as good as the same."
     return f"{text}. They disagree, so the cloud has no one dimension: it depends on how far one looks."
@@ -119,7 +119,7 @@ def blindness(twonn: float | None, levina_bickel: float | None, true: float) -> 
     if twonn is None or levina_bickel is None:
         return "Of the control they say nothing."
     return (
-        f"Of the causal control, which fills all its {true:,.0f} axes alike, they say {twonn:.0f} and {levina_bickel:.0f}: "
+        f"Of the control, which fills all its {true:,.0f} axes alike, they say {twonn:.0f} and {levina_bickel:.0f}: "
         + (
             "that is how much they miss in high dimension."
             if max(twonn, levina_bickel) < 0.8 * true
@@ -150,3 +150,13 @@ def dropped(tokens: int, least: float | None, largest: float | None, without: in
     if without:
         parts.append(f"leaves {without:,} tokens without any distance at all, hence without a density")
     return f"Here it {' and '.join(parts)} ({tokens:,} tokens)."
+
+
+def thinning(dimension: float | None) -> str:
+    """What dimension the loss of density by thinning amounts to."""
+    if dimension is None:
+        return "here the sample is no thinner than the whole, and tells nothing."
+    return (
+        "a cloud that fills d dimensions loses density as the share of tokens to the power 1/d, and the loss found "
+        f"here is that of d = {dimension:.0f}."
+    )

@@ -16,14 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "pure": {
         "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_geometry",
-        "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "metric", "neighbors",
+        "figures_density", "figures_lattice", "figures_quantization", "figures_smoke", "hubs", "lattice", "metric",
+        "neighbors",
         "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
-        "sentences_smoke", "shortlist", "smoke", "tokens", "void",
+        "sentences_density", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths", "searches"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
-        "results_geometry_tables", "results_lattice",
+        "results_density", "results_density_tables", "results_geometry_tables", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
         "results_void", "survey", "tables",
     },

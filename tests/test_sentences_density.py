@@ -64,7 +64,7 @@ def test_shell():
 
 def test_hubs():
     assert "No token is a hub" in sentences.hubs(60, 1000, 20, 1.0, 1.0)
-    assert "38,323 others, 78% of all. Counts" in sentences.hubs(38_323, 49_152, 20, 53.0, 16.6)
+    assert "38,323 others, 78% of all. The Gaussian control" in sentences.hubs(38_323, 49_152, 20, 53.0, 16.6)
     assert "chance does as much" in sentences.hubs(400, 1000, 20, 5.0, 5.0)
     assert sentences.hub_names([True, True]) == "All 2 belong to the frozen smoke."
     assert sentences.hub_names([True, False]) == "1 of the 2 belong to the frozen smoke."
@@ -89,3 +89,7 @@ def test_sampling_and_zeros():
         "Here it makes black holes look 1.05 to 1.43 times less dense than they are (15 tokens)."
     )
     assert "leaves 814 tokens without any distance" in sentences.dropped(814, None, None, 814)
+
+
+def test_thinning():
+    assert sentences.thinning(26.5).endswith("d = 26.") and "tells nothing" in sentences.thinning(None)
