@@ -96,6 +96,17 @@ def hubs(times: int, n_tokens: int, k: int, skewness: float, chance: float) -> s
     return f"{text}, and chance does as much in so many dimensions: {chance:.0f} against {skewness:.0f}."
 
 
+def popularity(largest: int, matched: int) -> str:
+    """Whether the radii alone make such hubs, by the greatest hub of the control that has them."""
+    text = (
+        f"In the control with the tokens' radii, the most popular point is named by {matched:,} others, though its "
+        "direction was drawn at random"
+    )
+    if matched >= 0.5 * largest:
+        return f"There is nothing personal in it. {text}: it is enough to be near the middle."
+    return f"{text}: to be near the middle is not enough to explain it."
+
+
 def hub_names(texts_in_smoke: Sequence[bool]) -> str:
     """How many of the greatest hubs are smoke."""
     count, all_of = sum(texts_in_smoke), len(texts_in_smoke)

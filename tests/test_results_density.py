@@ -12,7 +12,7 @@ import psutil
 import pytest
 from golden.handmade import HEAD, folder
 
-from compute import figures_density, results_density, results_density_tables, results_void, searches, survey
+from compute import contents, figures_density, results_density, results_density_tables, results_void, searches, survey
 from compute.models.checkpoint import SINGLE
 from compute.models.weights import open_path
 from compute.paths import cache_folder
@@ -258,6 +258,15 @@ def test_fewer_places_than_neighbours_asked_for(tmp_path):
     found = results_density.neighbours(opened(tmp_path, rows).catalogue, "gamma", 40)
     assert (found["distances"][:, :29] == 0).all() and (found["distances"][:, 29:] > 3).all()
     assert found["distinct_distances"].shape == (2, 1)
+
+
+def test_a_result_has_a_name_in_each_space(tmp_path):
+    """So that `status`, `ship` and `bless` can speak of it."""
+    model = opened(tmp_path, planted())
+    told = dict(contents.calls(model))
+    assert {"nearest_places:gamma", "nearest_places:causal", "control:causal:matched", "verdict:gamma"} <= set(told)
+    assert told["profile:causal"].key == results_void.profile.call(model.catalogue, "causal").key
+    assert "_published_zeros" not in told and "norms" in told
 
 
 def run_survey(capsys, *words):

@@ -66,6 +66,8 @@ def test_hubs():
     assert "No token is a hub" in sentences.hubs(60, 1000, 20, 1.0, 1.0)
     assert "38,323 others, 78% of all. The Gaussian control" in sentences.hubs(38_323, 49_152, 20, 53.0, 16.6)
     assert "chance does as much" in sentences.hubs(400, 1000, 20, 5.0, 5.0)
+    assert "enough to be near the middle" in sentences.popularity(38_323, 38_674)
+    assert "not enough" in sentences.popularity(6427, 300)
     assert sentences.hub_names([True, True]) == "All 2 belong to the frozen smoke."
     assert sentences.hub_names([True, False]) == "1 of the 2 belong to the frozen smoke."
     assert "None" in sentences.hub_names([False])
