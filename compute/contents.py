@@ -2,7 +2,7 @@
 
 import inspect
 from itertools import product
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 from compute import (
     results,
@@ -46,9 +46,9 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
         for name, function in registry().items():
             module, _, short = name.rpartition(".")
             parameters = inspect.signature(function).parameters.values()
-            required = {one.name: get_args(one.annotation) for one in parameters if one.default is one.empty}
+            required = {one.name: one.annotation for one in parameters if one.default is one.empty}
             required.pop("workspace", None)  # which the cache provides
-            words = {name: choices for name, choices in required.items() if choices}
+            words = {name: get_args(kind) for name, kind in required.items() if get_origin(kind) is Literal}
             if module == chapter.__name__ and not short.startswith("_") and required.keys() <= given.keys() | words:
                 wanted = {key: value for key, value in given.items() if key in required}
                 for chosen in product(*words.values()):
