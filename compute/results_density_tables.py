@@ -17,7 +17,7 @@ from compute.results_density import K, Space, neighbours, radius_in
 from compute.results_void import control_profile, densities, hub_numbers, intrinsic_dimension, profile
 
 RECORD_DIMENSION = 1333  # what the record took for d [harrell2025azimuth]
-CLOUDS = {"tokens": "tokens", "gaussian": "Gaussian control", "matched": "control with their radii"}
+CLOUDS = {"tokens": "tokens", "gaussian": "Gaussian", "matched": "same radii"}
 
 
 @cached
@@ -82,7 +82,7 @@ def regions_table(catalogue: Catalogue, space: Space) -> dict:
     for region in ("core", "shell", "outer"):
         for cloud, found in clouds.items():
             here = found["regions"][region]
-            row = [region, here["inner"], here["outer"], CLOUDS[cloud]]
+            row = [region, here["inner"], here["outer"] if np.isfinite(here["outer"]) else None, CLOUDS[cloud]]
             row += [here[name] for name in ("count", "infinite", "median", "low", "high")]
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)

@@ -96,6 +96,15 @@ def hubs(times: int, n_tokens: int, k: int, skewness: float, chance: float) -> s
     return f"{text}, and chance does as much in so many dimensions: {chance:.0f} against {skewness:.0f}."
 
 
+def far_out(ratio: float) -> str:
+    """Whether the outer tokens have more company than random directions give them; NaN where there are too few."""
+    if ratio != ratio:
+        return "There are too few of them to say more."
+    if ratio > 1.05:
+        return "Tokens far out travel in company."
+    return "Tokens far out are as alone as chance has it." if ratio > 0.95 else "Tokens far out keep away from others."
+
+
 def popularity(largest: int, matched: int) -> str:
     """Whether the radii alone make such hubs, by the greatest hub of the control that has them."""
     text = (

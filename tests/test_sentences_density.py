@@ -95,3 +95,9 @@ def test_sampling_and_zeros():
 
 def test_thinning():
     assert sentences.thinning(26.5).endswith("d = 26.") and "tells nothing" in sentences.thinning(None)
+
+
+def test_far_out():
+    assert "too few" in sentences.far_out(float("nan"))
+    said = [sentences.far_out(ratio) for ratio in (1.12, 1.01, 0.8)]
+    assert ["company" in said[0], "as alone as chance" in said[1], "keep away" in said[2]] == [True] * 3
