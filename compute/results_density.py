@@ -45,8 +45,9 @@ def variances_in(catalogue: Catalogue, space: Space) -> np.ndarray:
 def nearest_places(catalogue: Catalogue, space: Space, k: int = K, *, workspace: Path) -> dict:
     """The nearest *distinct* rows of each distinct row: `places` (U, min(k, U - 1)), ranks among the U distinct ones.
 
-    The small core of all that is here, which can be committed: two bytes a neighbour up to 65,535 rows. Raises
-    ValueError on k < 1 and k >= N and on rows that are not finite, MemoryError where the search has no room.
+    The small core of all that is here, which can be committed: two bytes a neighbour up to 65,535 rows. Causal
+    coordinates are rounded by the machine that makes them, so there the last of the k may differ elsewhere in a near
+    tie. Raises ValueError on k < 1 and k >= N and on rows that are not finite, MemoryError where there is no room.
     """
     searches.ensure_room(catalogue.n_tokens, catalogue.dim, k)
     title = f"{k} nearest of {catalogue.n_tokens:,} tokens in {space} space"

@@ -66,8 +66,7 @@ def test_real_neighbours_against_brute_force(smollm2):
         np.testing.assert_allclose(found["distances"][token], apart[expected], rtol=1e-12)
 
 
-def test_what_is_shipped_of_the_neighbours_is_today_s(smollm2):
-    """The committed places are within the committed layer's means, and of every distinct row."""
+def test_places_are_those_of_other_rows_in_two_bytes(smollm2):
     for space in ("gamma", "causal"):
         places = results_density.nearest_places(smollm2.catalogue, space)["places"]
         assert (places.shape, places.dtype) == ((49_141, 20), np.uint16)
