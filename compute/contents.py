@@ -14,6 +14,7 @@ from compute import (
     results_quantization,
     results_smoke,
     results_smoke_tables,
+    results_telescope,
     results_void,
 )
 from compute.cache import Call, registry
@@ -30,6 +31,7 @@ CHAPTERS = (
     results_density,
     results_void,
     results_density_tables,
+    results_telescope,
 )
 
 

@@ -74,6 +74,22 @@ def figure(fig: Any, *results: Any, alt: str, wide: bool = False, night: bool = 
     return Exhibit({**note, "kind": "drawing"}, body + drawing.narrow_svg(fig, note["alt"]))
 
 
+def telescope(plate: Any, *results: Any, alt: str) -> Exhibit:
+    """Show the telescope over a plate (`compute.results_telescope.plate`), which the book hands to the page.
+
+    Without JavaScript, or outside of the book, the words in `alt` stand in its place. Raises as `figure`.
+    """
+    note = {**_note((plate, *results), alt), "kind": "telescope", "wide": True, "night": False}
+    if not note["alt"]:
+        raise ValueError("a telescope needs alt='…': one or two sentences that say what it shows; got an empty text")
+    label = html.escape(note["alt"])
+    body = (
+        f'<div class="az-telescope" role="group" aria-label="{label}"><p class="az-telescope-missing">{label} '
+        "It opens in a browser with JavaScript.</p></div>"
+    )
+    return Exhibit({**note, "file": plate["file"].name}, body)
+
+
 def table(
     columns: Mapping[str, Sequence[Any]],
     *results: Any,

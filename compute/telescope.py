@@ -162,7 +162,7 @@ def _by_popularity(popularity: np.ndarray) -> np.ndarray:
 def _contained(header: dict, arrays: Mapping[str, np.ndarray]) -> bytes:
     """Header and arrays in one piece."""
     listed = header | {"arrays": [[name, array.itemsize, array.size] for name, array in arrays.items()]}
-    text = json.dumps(listed, ensure_ascii=False, sort_keys=True).encode()
+    text = json.dumps(listed, ensure_ascii=False).encode()
     planes = [
         array.astype(f"<u{array.itemsize}").view(np.uint8).reshape(-1, array.itemsize).T.tobytes()
         for array in arrays.values()

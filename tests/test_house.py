@@ -20,13 +20,14 @@ FLOORS = {
         "neighbors",
         "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
         "sentences_density", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
+        "telescope",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths", "searches"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
         "results_density", "results_density_tables", "results_geometry_tables", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
-        "results_void", "survey", "tables",
+        "results_telescope", "results_void", "survey", "tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}

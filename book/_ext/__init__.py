@@ -6,6 +6,7 @@ exhibits     figures and tables: frame, number, text alternative, the mark that 
 sources      the code of compute/ as pages, for the marks to link to
 citations    previews of cited works, and the bibliography kept in step
 frame        head, foot, downloads, plotly.js where it is needed; which pages must be written again
+telescope    the data of the one page that has a telescope
 colophon     tables about the book's own making
 """
 

@@ -20,6 +20,7 @@ from sphinx.util import logging
 
 from book._ext import metadata
 from book._ext.sources import page_of
+from book._ext.telescope import keep
 
 NOTE = re.compile(r'<script type="application/vnd\.azimuth\.exhibit\+json">(.*?)</script>\n?', re.DOTALL)
 PIXELS = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
@@ -79,6 +80,8 @@ class FrameExhibits(SphinxTransform):
             return self.picture(base64.b64decode(PIXELS.search(body)[1]), note["alt"])
         if note["kind"] == "interactive":
             self.env.metadata[self.env.docname]["azimuth_plotly"] = True
+        if note["kind"] == "telescope":
+            keep(self.app, self.env.docname, note)
         html = nodes.raw("", body, format="html")
         return ScrollRegion("", html, label=note["alt"]) if note["kind"] == "table" else html
 

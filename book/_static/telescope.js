@@ -423,7 +423,7 @@
       row.style.setProperty("--az-far", near.distances[i] / longest);
       list.append(row);
     }
-    return make("section", { class: `az-tel-company az-tel-${space}`, "aria-label": `The ${near.k} nearest in ${space} space` },
+    return make("div", { role: "group", class: `az-tel-company az-tel-${space}`, "aria-label": `The ${near.k} nearest in ${space} space` },
       make("h4", {}, `${near.k} nearest in ${space} space`), make("p", {}, `Distances in ${near.unit}. ${near.popularity[token] ? `Itself among the nearest ${near.k} of ${whole(near.popularity[token])} ${near.popularity[token] === 1 ? "token" : "tokens"}.` : `Among the nearest ${near.k} of nobody.`}`), list);
   }
   function fill(card, plate, scales, token) {
@@ -460,7 +460,7 @@
     const scales = gauges(plate);
     const status = make("div", { class: "az-tel-hidden", role: "status", "aria-live": "polite" });
     const say = (text) => { status.textContent = text; };
-    const card = make("section", { class: "az-tel-card", "aria-label": "The token in the telescope" });
+    const card = make("div", { class: "az-tel-card", role: "region", "aria-label": "The token in the telescope" });
     let shown = -1;
     const asked = () => { const found = /^#token-(\d+)$/.exec(location.hash); return found ? Number(found[1]) : -1; };
     const show = (token) => {
