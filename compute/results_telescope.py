@@ -4,6 +4,7 @@ Both follow from results of other chapters; the neighbours of all tokens are the
 Chapter: The telescope.
 """
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,10 @@ def traits(vocabulary: Vocabulary) -> dict:
 def examples(catalogue: Catalogue, vocabulary: Vocabulary) -> dict:
     """Tokens worth a first look, one a row: why, id, text, script, norms, densities, the nearest in both spaces."""
     chosen = _chosen(catalogue, vocabulary)
-    ids = list(chosen.values())
+    ids = [token for _, token in chosen]
     near = {space: results_density.neighbours(catalogue, space) for space in SPACES}
     return {
-        "why": list(chosen),
+        "why": [why for why, _ in chosen],
         "ids": ids,
         "texts": results.texts_of(vocabulary, ids),
         "scripts": [traits(vocabulary)["script"][i] for i in ids],
@@ -42,8 +43,8 @@ def examples(catalogue: Catalogue, vocabulary: Vocabulary) -> dict:
     } | {f"nearest_{space}": results.texts_of(vocabulary, found["ids"][ids, 0]) for space, found in near.items()}
 
 
-def _chosen(catalogue: Catalogue, vocabulary: Vocabulary) -> dict[str, int]:
-    """{why: token}, no token twice: common words, a black hole's first member, and the ends of norms and densities.
+def _chosen(catalogue: Catalogue, vocabulary: Vocabulary) -> list[tuple[str, int]]:
+    """(why, token), no token twice: common words, a black hole's first member, and the ends of norms and densities.
 
     Those at the ends are the first that are in no black hole and not among the tokens before them.
     """
@@ -51,9 +52,8 @@ def _chosen(catalogue: Catalogue, vocabulary: Vocabulary) -> dict[str, int]:
     close = density.local_density(near["distances"])  # (N,)
     popularity = np.bincount(near["ids"].ravel(), minlength=catalogue.n_tokens)  # (N,)
     census = results.census(catalogue)
-    found = {f"a common word, number {i + 1}": word for i, word in enumerate(_words(vocabulary))}
-    for members in census["members"][:1]:
-        found[f"in a black hole, of {len(members):,}"] = members[0]
+    found = [("a common word", word) for word in _words(vocabulary)]
+    found += [(f"in a black hole of {len(members):,}", members[0]) for members in census["members"][:1]]
     ends = {
         "nearest to the centroid": norms,
         "farthest from the centroid": -norms,
@@ -63,16 +63,16 @@ def _chosen(catalogue: Catalogue, vocabulary: Vocabulary) -> dict[str, int]:
     }
     free = census["hole"] < 0  # (N,)
     for why, values in ends.items():
-        free[list(found.values())] = False
+        free[[token for _, token in found]] = False
         if free.any():
-            found[why] = int(np.flatnonzero(free)[values[free].argmin()])
+            found.append((why, int(np.flatnonzero(free)[values[free].argmin()])))
     return found
 
 
 def _words(vocabulary: Vocabulary) -> list[int]:
-    """The lowest ids whose texts are a space and three letters or more: vocabularies are sorted by merges, so by use."""
-    words = (i for i, raw in enumerate(vocabulary.tokens) if raw and len(raw) > 3 and raw[:1] == b" " and raw[1:].isalpha())
-    return [word for word, _ in zip(words, range(WORDS), strict=False)]
+    """The lowest ids of a space and three letters or more: vocabularies are sorted by merges, which is by use."""
+    wordlike = (raw and len(raw) > 3 and raw[:1] == b" " and raw[1:].isalpha() for raw in vocabulary.tokens)
+    return list(islice((token for token, fits in enumerate(wordlike) if fits), WORDS))
 
 
 @cached(workspace=True)

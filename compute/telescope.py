@@ -10,7 +10,7 @@ in it, from outside to inside:
                 lowest bytes, then all second ones, so that planes of zeros cost nothing and N may exceed 65,536
 
 Neighbours are named by their rank in popularity, which is what makes them small: few tokens are neighbour to many.
-Quantities on a line (norms, coordinates) are kept in 65,535 steps of their range, distances in steps of 0.1 %, so that
+Quantities on a line (norms, coordinates) are kept in 65,535 steps of their range, distances in steps of 0.2 %, so that
 what the page shows is within half a step. Chapter: The telescope.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 
 FORMAT = 1
 STEPS = 65_535  # of a quantity's range
-LOG_STEP = 0.001  # of a distance: natural logarithm
+LOG_STEP = 0.002  # of a distance: natural logarithm
 FIRST = 0x3400  # U+3400 to U+B3FF: printable, no surrogate, no quotation mark, no line end
 BITS = 15
 ORDER = 1 << np.arange(BITS, dtype=np.uint16)
@@ -141,9 +141,10 @@ def _company(near: Company, count: int) -> dict[str, np.ndarray]:
     Level 0 is the distance 0, level 1 the smallest other one of the space.
     """
     ids, distances = np.asarray(near.ids), np.asarray(near.distances, dtype=np.float64)
-    if ids.shape != distances.shape or ids.shape[:1] != (count,) or (ids.size and not 0 <= ids.min() <= ids.max() < count):
+    alike = ids.shape == distances.shape and ids.shape[:1] == (count,)
+    if not alike or (ids.size and not 0 <= ids.min() <= ids.max() < count):
         raise ValueError(f"neighbours {ids.shape} and distances {distances.shape} do not speak of {count:,} tokens")
-    if (distances < 0).any() or (np.diff(distances, axis=1) < 0).any() or not np.isfinite(distances).all():
+    if not np.isfinite(distances).all() or (np.diff(distances, axis=1, prepend=0) < 0).any():
         raise ValueError("distances must be finite, not negative, and ascending in each row")
     popularity = np.bincount(ids.ravel(), minlength=count).astype(np.uint32)  # (N,)
     rank = np.empty(count, np.uint32)

@@ -1,7 +1,7 @@
 """The telescope's plate on its way from the cache to the one page that needs it.
 
-A page with a telescope says in its exhibit's note which entry of the cache holds the plate. The plate is kept beside the
-doctrees when the page is read, and placed among the site's scripts when it is written; no other page loads it.
+A page with a telescope says in its exhibit's note which entry of the cache holds the plate. The plate is kept beside
+the doctrees when the page is read, and placed among the site's scripts when it is written; no other page loads it.
 """
 
 import shutil
@@ -25,8 +25,8 @@ def keep(app: Sphinx, page: str, note: dict) -> None:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise ExtensionError(
-            f"{page}: the telescope's plate {note['file']} of {made['function']} {made['key'][:12]} is not in the cache; "
-            "was it removed while the book was built? Build again"
+            f"{page}: the telescope's plate {note['file']} of {made['function']} {made['key'][:12]} is not in the "
+            "cache; was it removed while the book was built? Build again"
         )
     name = f"{page.replace('/', '-')}-plate.js"
     target = Path(app.doctreedir, "plates", name)

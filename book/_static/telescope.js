@@ -411,14 +411,14 @@
     const share = (100 * (finite ? gauge.below(value) : gauge.sorted.length / gauge.of.length)).toFixed(1);
     return make("div", { class: "az-tel-tile" },
       make("dt", {}, gauge.name),
-      make("dd", {}, make("strong", {}, finite ? number(value) : "infinite"), make("span", {}, finite ? ` ${gauge.unit}` : ` all ${gauge.k} at distance 0`), histogram(gauge, value), make("span", { class: "az-tel-share" }, `${gauge.more} ${share}%`)));
+      make("dd", {}, make("strong", {}, finite ? number(value, gauge.log ? 3 : 4) : "infinite"), make("span", {}, finite ? ` ${gauge.unit}` : ` all ${gauge.k} at distance 0`), histogram(gauge, value), make("span", { class: "az-tel-share" }, `${gauge.more} ${share}%`)));
   }
   function company(plate, space, token) {
     const near = plate.spaces[space], first = token * near.k, others = new Set();
     for (const [name, other] of Object.entries(plate.spaces)) if (name !== space) for (const id of other.ids.subarray(token * other.k, (token + 1) * other.k)) others.add(id);
     const longest = near.distances[first + near.k - 1] || 1, list = make("ol", { class: "az-tel-near-list" });
     for (let i = first; i < first + near.k; i++) {
-      const other = near.ids[i], row = make("li", {}, link(plate, other), make("span", { class: "az-tel-id" }, `#${other}`), make("span", { class: "az-tel-distance" }, number(near.distances[i])));
+      const other = near.ids[i], row = make("li", {}, link(plate, other), make("span", { class: "az-tel-id" }, `#${other}`), make("span", { class: "az-tel-distance" }, number(near.distances[i], 3)));
       if (others.has(other)) { row.classList.add("az-tel-both"); row.firstChild.append(make("span", { class: "az-tel-hidden" }, ", near in both spaces")); }
       row.style.setProperty("--az-far", near.distances[i] / longest);
       list.append(row);
