@@ -181,6 +181,22 @@ def test_executed_notebooks_can_be_taken_along(book):
         assert any(cell.get("outputs") for cell in notebook["cells"])
 
 
+def test_the_telescope_shows_all_tokens_within_its_budget(browser, book, site):
+    """Page, style, scripts, fonts and plate together: 6 MB for all tokens of the default model."""
+    with Visit(browser, site, "book/telescope.html#token-260") as visit:
+        visit.page.wait_for_selector(".az-telescope[data-open]")
+        assert visit.page.inner_text(".az-tel-title") == "␣the"
+        assert visit.page.evaluate("() => document.querySelector('.az-telescope').azimuthPlate.count") == 49_152
+        sizes = visit.page.evaluate(
+            "() => [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]"
+            ".map(entry => entry.encodedBodySize)"
+        )
+        assert 4e6 < sum(sizes) < 6e6
+        assert visit.faults == []
+    with Visit(browser, site, "book/catalogue.html") as visit:
+        assert not visit.page.evaluate("() => performance.getEntriesByType('resource').some(e => /plate/.test(e.name))")
+
+
 def test_what_lies_about_is_not_published(book):
     assert not [
         path for path in book.site.rglob("*") if "stray" in path.name or "pytest" in str(path.relative_to(book.site))
