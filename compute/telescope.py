@@ -10,7 +10,7 @@ in it, from outside to inside:
                 lowest bytes, then all second ones, so that planes of zeros cost nothing and N may exceed 65,536
 
 Neighbours are named by their rank in popularity, which is what makes them small: few tokens are neighbour to many.
-Quantities on a line (norms, coordinates) are kept in 65,535 steps of their range, distances in steps of 0.2 %, so that
+Quantities on a line (norms, coordinates) are kept in 8,191 steps of their range, distances in steps of 0.2 %, so that
 what the page shows is within half a step. Chapter: The telescope.
 """
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 FORMAT = 1
-STEPS = 65_535  # of a quantity's range
+STEPS = 8_191  # of a quantity's range: what four digits can tell, in 13 bits
 LOG_STEP = 0.002  # of a distance: natural logarithm
 FIRST = 0x3400  # U+3400 to U+B3FF: printable, no surrogate, no quotation mark, no line end
 BITS = 15

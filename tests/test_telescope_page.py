@@ -17,7 +17,8 @@ PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8
 <meta name="viewport" content="width=device-width"><title>Telescope</title>
 <link rel="stylesheet" href="azimuth.css"><link rel="stylesheet" href="telescope.css">
 <script>document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
-</script><body style="margin: 0"><main class="bd-article" style="padding: 1.15rem"><h1>Page</h1><h2>Section</h2>BODY</main>
+</script><body style="margin: 0"><main class="bd-article" style="padding: 1.15rem">
+<h1>Page</h1><h2>Section</h2>BODY</main>
 <script defer src="plate.js"></script><script defer src="telescope.js"></script></body></html>"""
 AXE = "() => axe.run(document, {resultTypes: ['violations'], preload: false})"  # files may not fetch files
 DECODED = """([space]) => { const plate = document.querySelector('.az-telescope').azimuthPlate;
