@@ -9,6 +9,7 @@ import pytest
 from conftest import HOSTILE, ROOT, Book
 from test_telescope import planted, random_company
 
+from book._ext.telescope import SCRIPTS
 from compute import exhibit, telescope, tokens
 from compute.cache import Provenance, Result
 
@@ -19,7 +20,7 @@ PAGE = """<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8
 <script>document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
 </script><body style="margin: 0"><main class="bd-article" style="padding: 1.15rem">
 <h1>Page</h1><h2>Section</h2>BODY</main>
-<script defer src="plate.js"></script><script defer src="telescope.js"></script></body></html>"""
+<script defer src="plate.js"></script>SCRIPTS</body></html>"""
 AXE = "() => axe.run(document, {resultTypes: ['violations'], preload: false})"  # files may not fetch files
 DECODED = """([space]) => { const plate = document.querySelector('.az-telescope').azimuthPlate;
   const near = plate.spaces[space];
@@ -33,8 +34,9 @@ def written(folder, plate: telescope.Plate):
     made = Result({"file": folder / "plate.js"})
     made["file"].write_bytes(telescope.as_script(telescope.pack(plate)))
     made.provenance = Provenance("f", "0" * 64, 1.0, "2026-01-01", {}, "none", 1, None, {}, "cache", {})
+    scripts = "".join(f'<script defer src="{name}"></script>' for name in SCRIPTS)
     body = exhibit.telescope(made, alt="The <telescope>: a finder, a map, a card.").body
-    (folder / "page.html").write_text(PAGE.replace("BODY", body), "utf-8")
+    (folder / "page.html").write_text(PAGE.replace("BODY", body).replace("SCRIPTS", scripts), "utf-8")
     return (folder / "page.html").as_uri()
 
 
@@ -290,8 +292,8 @@ def test_the_page_of_the_book_carries_its_plate_and_others_do_not(browser, tmp_p
     page, other = (made.site / name for name in ("book/telescope.html", "index.html"))
     plate = made.site / "_static/book-telescope-plate.js"
     scripts = [re.findall(r'src="[^"]*/([\w-]+\.js)\?v=', name.read_text("utf-8")) for name in (page, other)]
-    assert scripts[0][-2:] == ["book-telescope-plate.js", "telescope.js"]
-    assert not {"book-telescope-plate.js", "telescope.js"} & set(scripts[1])
+    assert scripts[0][-5:] == ["book-telescope-plate.js", *SCRIPTS]
+    assert not {"book-telescope-plate.js", *SCRIPTS} & set(scripts[1])
     assert "telescope.css" in page.read_text("utf-8") and "telescope.css" not in other.read_text("utf-8")
     before = plate.read_bytes()
     plate.unlink()

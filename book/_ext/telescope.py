@@ -13,6 +13,7 @@ from sphinx.errors import ExtensionError
 
 from book._ext import metadata
 
+SCRIPTS = ("telescope-parts.js", "telescope-plate.js", "telescope-sky.js", "telescope.js")  # as they need each other
 NOTE = "azimuth_plate"  # in a page's metadata: the name of its plate
 
 
@@ -52,7 +53,8 @@ def load(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) 
     if name := app.env.metadata.get(pagename, {}).get(NOTE):
         app.add_css_file("telescope.css", priority=900)
         app.add_js_file(name, defer="defer", priority=800)
-        app.add_js_file("telescope.js", defer="defer", priority=900)
+        for place, script in enumerate(SCRIPTS, start=900):
+            app.add_js_file(script, defer="defer", priority=place)
 
 
 def setup(app: Sphinx) -> dict:
