@@ -75,10 +75,18 @@ def _words(vocabulary: Vocabulary) -> list[int]:
     return list(islice((token for token, fits in enumerate(wordlike) if fits), WORDS))
 
 
+def _popular_share(ids: np.ndarray) -> float:
+    """The share of all neighbours (N, k) that are among the most popular hundredth of the tokens, at least one."""
+    counts = np.sort(np.bincount(ids.ravel(), minlength=len(ids)))[::-1]  # (N,)
+    return float(counts[: max(1, len(ids) // 100)].sum() / ids.size)
+
+
 @cached(workspace=True)
 def plate(catalogue: Catalogue, vocabulary: Vocabulary, workspace: Path) -> dict:
     """The script that the page loads, a file: `bytes` long, 16/15 of `packed`; see `compute.telescope`.
 
+    Beside it, why it is no longer: `plain`, the bytes that the neighbours took before, and `popular_share`, how many of
+    them are of the most popular hundredth.
     At N = 49,152 and k = 20 it is about 5 MB; it grows with N k (and the entropy of the neighbours), to some 16 MB at
     N = 151,936. There is no limit but the reader's patience.
     """
@@ -104,6 +112,8 @@ def plate(catalogue: Catalogue, vocabulary: Vocabulary, workspace: Path) -> dict
         "file": workspace / "plate.js",
         "bytes": len(script),
         "packed": len(packed),
+        "plain": sum(found["ids"].nbytes + found["distances"].nbytes for found in near.values()),
+        "popular_share": float(np.mean([_popular_share(found["ids"]) for found in near.values()])),
         "neighbours": near["gamma"]["ids"].shape[1],
         "steps": telescope.STEPS,
         "distance_step": telescope.LOG_STEP,

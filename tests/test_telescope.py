@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from compute import results, results_density, results_telescope, telescope, tokens
+from compute import exhibit, results, results_density, results_telescope, telescope, tokens
 from compute.neighbors import nearest
 
 FINITE = st.floats(-1e6, 1e6)
@@ -164,10 +164,25 @@ def test_the_plate_of_a_model_shows_its_results(hostile_model):
     seen = telescope.unpack(telescope.from_script(script))
     assert made["bytes"] == len(script) and made["neighbours"] == results_density.K
     np.testing.assert_array_equal(seen.company["causal"].ids, results_density.neighbours(gamma, "causal")["ids"])
-    np.testing.assert_allclose(seen.measures["centred norm"], results.norms(gamma)["centred"], atol=1e-4)
+    norms = results.norms(gamma)["centred"]
+    np.testing.assert_allclose(seen.measures["centred norm"], norms, atol=np.ptp(norms) / telescope.STEPS)
     assert (seen.hole >= 0).sum() == results.census(gamma)["tokens_in_holes"] == 3
     assert seen.texts[0] == "<script>window.pwned=1</script>" and seen.texts[-1] == "word59"
     assert json.loads(json.dumps(seen.examples)) == results_telescope.examples(gamma, words)["ids"]
+
+
+def test_the_exhibit_says_what_it_shows_and_names_its_file(hostile_model):
+    model = results.model(str(hostile_model))
+    made = results_telescope.plate(model.catalogue, model.vocabulary)
+    shown = exhibit.telescope(made, results.norms(model.catalogue), alt='Words </div> and "quotes".')
+    assert (shown.note["kind"], shown.note["file"]) == ("telescope", "plate.js")
+    assert [item["function"] for item in shown.note["provenance"]][0] == "compute.results_telescope.plate"
+    assert "</div> and" not in shown.body and "Words &lt;/div&gt; and &quot;quotes&quot;." in shown.body
+    assert 0 < made["popular_share"] < 1 and made["plain"] == 2 * 80 * 20 * (4 + 8)
+    with pytest.raises(ValueError, match="needs alt"):
+        exhibit.telescope(made, alt=" ")
+    with pytest.raises(TypeError, match="without provenance"):
+        exhibit.telescope({"file": made["file"]}, alt="words")
 
 
 def test_examples_are_different_tokens_and_say_why(hostile_model):
