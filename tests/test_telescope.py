@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import HOSTILE
+from conftest import HOSTILE, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -169,6 +169,17 @@ def test_the_plate_of_a_model_shows_its_results(hostile_model):
     assert (seen.hole >= 0).sum() == results.census(gamma)["tokens_in_holes"] == 3
     assert seen.texts[0] == "<script>window.pwned=1</script>" and seen.texts[-1] == "word59"
     assert json.loads(json.dumps(seen.examples)) == results_telescope.examples(gamma, words)["ids"]
+
+
+def test_the_default_model_fits_its_budget(smollm2):
+    """6 MB for page, scripts, style and plate; the frame that every page of the book has takes a megabyte of it."""
+    gamma, words = smollm2.catalogue, smollm2.vocabulary
+    made = results_telescope.plate(gamma, words)
+    own = [*(ROOT / "book/_static").glob("telescope*"), ROOT / "book/telescope.md"]
+    assert made["bytes"] + sum(path.stat().st_size for path in own) < 5e6
+    seen = telescope.unpack(telescope.from_script(made["file"].read_bytes()))
+    for space, near in seen.company.items():
+        np.testing.assert_array_equal(near.ids, results_density.neighbours(gamma, space)["ids"])
 
 
 def test_the_exhibit_says_what_it_shows_and_names_its_file(hostile_model):
