@@ -87,8 +87,8 @@ def plate(catalogue: Catalogue, vocabulary: Vocabulary, workspace: Path) -> dict
 
     Beside it, why it is no longer: `plain`, the bytes that the neighbours took before, and `popular_share`, how many of
     them are of the most popular hundredth.
-    At N = 49,152 and k = 20 it is about 5 MB; it grows with N k (and the entropy of the neighbours), to some 16 MB at
-    N = 151,936. There is no limit but the reader's patience.
+    At N = 49,152 and k = 20 it is about 5 MB; it grows with N k (and the entropy of the neighbours), to an estimated
+    16 MB at N = 151,936. There is no limit but the reader's patience.
     """
     measured, near = results.norms(catalogue), {s: results_density.neighbours(catalogue, s) for s in SPACES}
     whole = telescope.Plate(
