@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
-        "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_geometry",
-        "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "metric", "neighbors",
-        "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
-        "sentences_smoke", "shortlist", "smoke", "tokens", "void",
+        "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_benchmarks",
+        "figures_geometry", "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "metric",
+        "neighbors", "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences",
+        "sentences_geometry", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
     "door": {
