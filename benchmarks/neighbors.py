@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks._growth import SIZES, WIDTHS, growth
 from compute.neighbors import Neighbors, _tiles, nearest
 
 K, BLOCK, THREADS = 20, 2048, 2
@@ -102,9 +103,19 @@ def largest(n_rows: int, dim: int) -> tuple[float, float, float]:
     return ours, per_pair * n_rows**2, peak
 
 
+def cost(n_rows: int, dim: int) -> dict[str, float]:
+    """Seconds of one search and of its matrix products, the better of two each."""
+    rows = gaussian(n_rows, dim)
+    ways = {"seconds": lambda: nearest(rows, K, BLOCK, THREADS), "products_seconds": lambda: products_alone(rows)}
+    return {name: min(seconds(way)[0] for _ in range(2)) for name, way in ways.items()}
+
+
 def main(rounds: int = 3) -> list[dict]:
     """Measures, and returns the rows of the table."""
-    table = []
+    table = [
+        growth("neighbours-growth-rows", f"{K} neighbours", SIZES, cost, 2.1),
+        growth("neighbours-growth-width", f"{K} neighbours", WIDTHS, cost, 1.1),
+    ]
     for n_rows, dim in SHAPES:
         spent = compare(n_rows, dim, rounds)
         shape = f"{K} neighbours of {n_rows:,} x {dim:,}"

@@ -63,9 +63,19 @@ def cache(model: Model) -> dict[str, list]:
     }
 
 
+def measured() -> list[dict]:
+    """What `make bench` measured last, a mapping a row."""
+    return json.loads((root() / "data" / "benchmarks.json").read_text("utf-8"))
+
+
+def growth() -> list[dict]:
+    """Those of the rows measured that tell seconds at several sizes."""
+    return [row for row in measured() if "sizes" in row]
+
+
 def benchmarks() -> dict[str, list]:
     """The ratios that `make bench` measured last: what was asked, the ratio found, the one to reach."""
-    rows = json.loads((root() / "data" / "benchmarks.json").read_text("utf-8"))
+    rows = measured()
     return {
         "what": [row["what"] for row in rows],
         "measured": [row["ratio"] for row in rows],

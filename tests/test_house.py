@@ -15,12 +15,19 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
+<<<<<<< HEAD
         "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_geometry",
         "figures_density", "figures_lattice", "figures_quantization", "figures_smoke", "hubs", "lattice", "metric",
         "neighbors",
         "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
         "sentences_density", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
         "telescope",
+=======
+        "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_benchmarks",
+        "figures_geometry", "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "metric",
+        "neighbors", "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences",
+        "sentences_geometry", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
+>>>>>>> 246898ffc3c8c8703b82e0dd11da5e079b0f19f5
     },
     "disk": {"cache", "fingerprints", "integrity", "models", "paths", "searches"},
     "door": {
