@@ -15,25 +15,23 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
-<<<<<<< HEAD
-        "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_geometry",
-        "figures_density", "figures_lattice", "figures_quantization", "figures_smoke", "hubs", "lattice", "metric",
-        "neighbors",
-        "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
-        "sentences_density", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
-        "telescope",
-=======
         "associations", "catalog", "density", "dimension", "distinct", "figures", "figures_benchmarks",
-        "figures_geometry", "figures_lattice", "figures_quantization", "figures_smoke", "lattice", "metric",
-        "neighbors", "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences",
-        "sentences_geometry", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
->>>>>>> 246898ffc3c8c8703b82e0dd11da5e079b0f19f5
+        "figures_density", "figures_geometry", "figures_lattice", "figures_quantization", "figures_smoke",
+        "hubs", "lattice", "metric", "neighbors", "quantization", "reconstruction", "residuals", "rounding",
+        "scores", "sentences", "sentences_density", "sentences_geometry", "sentences_smoke", "shortlist",
+        "smoke", "telescope", "tokens", "void",
     },
-    "disk": {"cache", "fingerprints", "integrity", "models", "paths", "searches"},
+    "disk": {
+        "__init__", "__main__", "cache", "colophon", "contents", "desk", "door", "drawing", "exhibit",
+        "fingerprints", "integrity", "models", "paths", "results", "results_density", "results_density_tables",
+        "results_geometry", "results_geometry_tables", "results_lattice", "results_quantization",
+        "results_record", "results_smoke", "results_smoke_tables", "results_telescope", "results_void",
+        "searches", "survey", "tables",
+    },
     "door": {
-        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
-        "results_density", "results_density_tables", "results_geometry_tables", "results_lattice",
-        "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
+        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results",
+        "results_density", "results_density_tables", "results_geometry", "results_geometry_tables",
+        "results_lattice", "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
         "results_telescope", "results_void", "survey", "tables",
     },
 }  # fmt: skip
