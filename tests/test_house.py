@@ -22,11 +22,7 @@ FLOORS = {
         "smoke", "telescope", "tokens", "void",
     },
     "disk": {
-        "__init__", "__main__", "cache", "colophon", "contents", "desk", "door", "drawing", "exhibit",
-        "fingerprints", "integrity", "models", "paths", "results", "results_density", "results_density_tables",
-        "results_geometry", "results_geometry_tables", "results_lattice", "results_quantization",
-        "results_record", "results_smoke", "results_smoke_tables", "results_telescope", "results_void",
-        "searches", "survey", "tables",
+        "cache", "fingerprints", "integrity", "models", "paths", "searches",
     },
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results",
