@@ -18,7 +18,7 @@ BATCH = 512  # documents encoded at once: what the library returns a token takes
 
 
 def train(documents: Iterable[str], size: int = VOCABULARY) -> str:
-    """Trains a byte-pair encoding of at most `size` tokens on documents [sennrich2016subword]; returns its JSON.
+    """Trains a byte-pair encoding of at most `size` tokens on documents [sennrich2016bpe]; returns its JSON.
 
     Words are marked by a ▁ before them (Metaspace) and never merged across. Training is deterministic: ties fall
     to the smaller ids, and the alphabet is in the order of code points.
