@@ -1,0 +1,1 @@
+"""Goldilocks, the small language model whose dead tokens are watched: model, training, observation, lives."""
