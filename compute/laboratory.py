@@ -43,11 +43,11 @@ def add_commands(subparsers: "argparse._SubParsersAction") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("name", nargs="?", metavar="NAME", help="the experiment; without one, all are listed")
-    command.add_argument("--run", action="store_true", help="train what is missing, one run after the other")
+    command.add_argument("--run", dest="run_missing", action="store_true", help="train what is missing, one by one")
     command.add_argument("--ship", action="store_true", help="copy finished runs into data/results")
     command.add_argument("--seed", type=_seed, nargs="+", metavar="S", help="only these seeds")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
-    command.set_defaults(run=experiment, train=False)
+    command.set_defaults(run=experiment)
 
 
 def _seed(text: str) -> int:
@@ -82,3 +82,148 @@ def experiment(arguments: argparse.Namespace) -> int:
              f"`python -m compute experiment {chosen.name} --run` trains {'them' if len(missing) > 1 else 'it'}, "
              f"in about {duration(chosen.steps * len(missing) / _rate(found))}")  # fmt: skip
     return WANTING if missing else DONE
+
+
+def _list(as_json: bool) -> int:
+    rows = []
+    for one in experiments.EXPERIMENTS.values():
+        there = [seed for seed in one.seeds if experiments.run_of(one, seed).state() in ("fresh", "shipped")]
+        rows.append({"name": one.name, "steps": one.steps, "seeds": list(one.seeds), "kept": there,
+                     "changes": one.changes, "question": one.question})  # fmt: skip
+    if as_json:
+        print(json.dumps({"experiments": rows}, indent=1))
+        return DONE
+    columns = {"experiment": ("name", str), "steps": ("steps", "{:,}".format)}
+    columns |= {"runs": ("kept", lambda kept: f"{len(kept)} of {len(experiments.SEEDS)}"), "asks": ("question", str)}
+    print("\n".join(lines(rows, columns)))
+    return DONE
+
+
+def _train(chosen: Experiment, seed: int) -> None:
+    """Makes one run be there; says what it does on stderr, since this takes minutes."""
+    call = experiments.run_of(chosen, seed)
+    if call.state() in ("fresh", "shipped"):
+        return
+    _check_room(paths.cache_folder())
+    with entries.lock(call.function, call.key, wait=False) as free:
+        pass
+    what = f"{chosen.name} with seed {seed}"
+    _say(f"training {what}, {chosen.steps:,} steps" if free else f"another process trains {what}; waiting for it")
+    result = call.run()
+    rate = result["steps_per_second"]
+    _say(f"{what}: loss {result['final_loss']:.3f} nats" + (f", {rate:.1f} steps/s" if rate else ""))
+
+
+def _check_room(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if (free := shutil.disk_usage(there).free) < ROOM:
+        raise OSError(
+            errno.ENOSPC,
+            f"a training needs {ROOM / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are free: make room "
+            "(`python -m compute gc` lists what can go), or point AZIMUTH_CACHE at another disk",
+        )
+
+
+def _ship(chosen: Experiment, seed: int) -> None:
+    call: Call = experiments.run_of(chosen, seed)
+    try:
+        line = shipping.ship(f"{chosen.name}/{seed}", call)
+    except (FileExistsError, FileNotFoundError) as reason:  # there already; or only there
+        _say(str(reason))
+        return
+    _say(f"shipped {line['name']}: {line['bytes']:,} bytes")
+
+
+def _rate(found: Mapping[int, Result]) -> float:
+    known = [result["steps_per_second"] for result in found.values() if result["steps_per_second"]]
+    return float(np.median(known)) if known else RATE
+
+
+def _say(text: str) -> None:
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def summary(chosen: Experiment, found: Mapping[int, Result]) -> dict:
+    """The summary of an experiment from its runs by seed: lists and milestones have one entry a seed, in their order.
+
+    Losses in nats, radii and centroids in gamma units; steps count from 1, and 0 means never moved.
+    """
+    from compute import results_goldilocks
+    from compute.corpus import open_corpus
+    from compute.goldilocks import phases
+    from compute.goldilocks.packing import unpacked
+
+    marks = [*range(MILESTONE, chosen.steps + 1, MILESTONE)] or [chosen.steps]
+    opened = {seed: unpacked(dict(result["summary"])) for seed, result in found.items()}
+    lives = {seed: phases.of_run(arrays).move for seed, arrays in opened.items()}  # (n,) each
+    n = [result["dead_tokens"] for result in found.values()]
+    still = [phases.frozen_fraction(a["count_still"], len(a["tokens"]), marks).tolist() for a in opened.values()]
+    good = [phases.frozen_for_good(last, marks).tolist() for last in lives.values()]
+    numbers = {name: [result[name] for result in found.values()]
+               for name in ("final_loss", "held_out_loss", "steps_per_second", "instructions")}  # fmt: skip
+    texts = results_goldilocks.lexicon(open_corpus())["texts"] if found else []
+    return {
+        "name": chosen.name,
+        "question": chosen.question,
+        "settings": chosen.settings(chosen.seeds[0]) | {"seed": None},
+        "seeds": list(found),
+        "steps": chosen.steps,
+        "dead_tokens": n[0] if n else None,
+        "frozen_fraction": {str(mark): [seed[i] for seed in still] for i, mark in enumerate(marks)},
+        "frozen_for_good": {str(mark): [seed[i] for seed in good] for i, mark in enumerate(marks)},
+        "median_freeze_step": [float(np.median(last)) for last in lives.values()],
+        **numbers,
+        "unigram_entropy": next((result["unigram_entropy"] for result in found.values()), None),
+        "radius_start": [float(arrays["start_radius"]) for arrays in opened.values()],
+        "radius_end": [_at_the_end(arrays, "radius") for arrays in opened.values()],
+        "centroid_start": [float(np.linalg.norm(arrays["centroids"][0])) for arrays in opened.values()],
+        "centroid_end": [float(np.linalg.norm(arrays["centroids"][-1])) for arrays in opened.values()],
+        "stragglers": [
+            row for seed, arrays in opened.items()
+            for row in stragglers(seed, arrays["tokens"], lives[seed], chosen.steps, texts)
+        ],
+    }  # fmt: skip
+
+
+def stragglers(seed: int, tokens: np.ndarray, last: np.ndarray, steps: int, texts: Sequence[str]) -> list[dict]:
+    """Who still moved in the last 5 % of a run: count, and the ids, texts and last moves of the last twelve."""
+    late = np.flatnonzero(last > steps * (1 - STRAGGLER))
+    order = late[np.argsort(-last[late], kind="stable")][:NAMED]
+    ids = tokens[order].tolist()
+    named = [{"id": i, "text": texts[i], "last_move": int(last[at])} for i, at in zip(ids, order, strict=True)]
+    return [{"seed": seed, "count": len(late), "tokens": named}]
+
+
+def _at_the_end(arrays: Mapping[str, np.ndarray], name: str) -> float:
+    """The last known value of one of the series."""
+    from compute.goldilocks.observation import SERIES
+
+    values = arrays["series"][:, SERIES.index(name)]
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else float("nan")
+
+
+def page(chosen: Experiment, told: Mapping) -> list[str]:
+    """A summary as lines for a person."""
+    changes = ", ".join(f"{name} {value}" for name, value in chosen.changes.items()) or "Goldilocks as it is"
+    table = [f"{chosen.name}: {chosen.question}", f"{chosen.steps:,} steps; pure-bf16 but for: {changes}"]
+    if not told["seeds"]:
+        return table
+
+    def row(name: str, values: Sequence[float], form: str = "{:,.4g}") -> str:
+        return f"{name:<34}" + "".join(f"{form.format(value):>12}" for value in values)
+
+    table += ["", row("seed", told["seeds"], "{}")]
+    for kind, label in (("frozen_fraction", "L1 = 0 to step"), ("frozen_for_good", "never moved after step")):
+        table += [row(f"{label} {int(mark):,}", values, "{:.1%}") for mark, values in told[kind].items()]
+    plain = {"median_freeze_step": "median step of the last move", "final_loss": "loss at the end, nats"}
+    plain |= {"held_out_loss": "held-out loss, nats", "radius_start": "radius at the start",
+              "radius_end": "radius at the end", "centroid_start": "centroid at the start",
+              "centroid_end": "centroid at the end", "steps_per_second": "steps per second"}  # fmt: skip
+    table += [row(label, told[name]) for name, label in plain.items()]
+    table += [row("still moving in the last 5 %", [one["count"] for one in told["stragglers"]], "{}")]
+    table += ["", f"{told['dead_tokens']:,} dead tokens; unigram entropy {told['unigram_entropy']:.4f} nats"]
+    for one in told["stragglers"]:
+        texts = "  ".join(f"{token['text']} ({token['last_move']:,})" for token in one["tokens"])
+        table += [visible(f"last to move, seed {one['seed']}: {texts}")] if texts else []
+    return table

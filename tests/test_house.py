@@ -19,9 +19,10 @@ FLOORS = {
         "figures_smoke", "lattice", "metric", "neighbors", "quantization", "residuals", "rounding", "scores",
         "sentences", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
-    "disk": {"cache", "corpus", "fingerprints", "integrity", "models", "paths"},
+    "disk": {"cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths"},
     "door": {
-        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_lattice",
+        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "experiments", "laboratory",
+        "results", "results_goldilocks", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
         "survey", "tables",
     },
