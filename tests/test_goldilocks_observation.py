@@ -251,3 +251,13 @@ def test_a_long_restless_run_fits_its_share_of_the_disk():
     small = summary.result().values()
     assert sum(item["bytes"].nbytes if isinstance(item, dict) else np.asarray(item).nbytes for item in small) < 480_000
     assert (unpacked(summary.result())["moves"] == kept["moves"]).all()
+
+
+@pytest.mark.parametrize("storage", ["bfloat16", "float32"])
+def test_watching_changes_nothing(storage):
+    rows = [random_rows(seed).to(getattr(torch, storage)) for seed in (1, 2)]
+    kept, found = [row.clone() for row in rows], measures(1) | {"dead_gradient": random_rows(3)}
+    numbers = {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in found.items()}
+    Summary(np.arange(TOKENS), DIM, 1, storage, snapshots=(0, 1)).observe(1, *rows, found)
+    assert all(torch.equal(row, same) for row, same in zip(rows, kept, strict=True))
+    assert all(torch.equal(torch.as_tensor(found[name]), torch.as_tensor(numbers[name])) for name in numbers)

@@ -153,7 +153,7 @@ class Summary:
         found |= {"drift_norm": float(drift.norm()), "drift_against_pull": motion.cosine(drift, -pull)}
         found |= {"drift_along_adam": motion.cosine(drift, torch.from_numpy(predicted))}
         if step <= FIRST or step % EVERY == 0:
-            found |= _portrait(cloud.sub_(centroid), moved, measures.get("dead_gradient"))
+            found |= _portrait(cloud - centroid, moved, measures.get("dead_gradient"))
         self._keep_series(step, found)
         running.mul_(MEMORY).add_(mean_h, alpha=1 - MEMORY)  # shares its memory with running_h
         kept["mean_h"][window] += mean_h.numpy()
