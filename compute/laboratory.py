@@ -165,7 +165,7 @@ def summary(chosen: Experiment, found: Mapping[int, Result]) -> dict:
     return {
         "name": chosen.name,
         "question": chosen.question,
-        "settings": chosen.settings(chosen.seeds[0]) | {"seed": None},
+        "settings": _settings(chosen),
         "seeds": list(found),
         "steps": chosen.steps,
         "dead_tokens": n[0] if n else None,
@@ -183,6 +183,16 @@ def summary(chosen: Experiment, found: Mapping[int, Result]) -> dict:
             for row in stragglers(seed, arrays["tokens"], lives[seed], chosen.steps, texts)
         ],
     }  # fmt: skip
+
+
+def _settings(chosen: Experiment) -> dict:
+    """All settings of an experiment but the seed."""
+    from dataclasses import asdict
+
+    from compute.goldilocks.settings import Settings
+
+    whole = asdict(Settings(**chosen.settings(chosen.seeds[0])))
+    return {name: value for name, value in whole.items() if name != "seed"}
 
 
 def stragglers(seed: int, tokens: np.ndarray, last: np.ndarray, steps: int, texts: Sequence[str]) -> list[dict]:

@@ -28,7 +28,8 @@ def trained(corpus: Corpus, settings: dict, workspace: Path) -> dict:
 
     summary: packed, see `compute.goldilocks.packing`; matrix: the final stored bits of the output matrix (V, D),
     uint16, or uint32 for protocol fp32; losses: (steps,) float32 nats; final_loss: the mean of the last 100 of
-    them. steps_per_second: of the last stretch, where the run was broken off.
+    them. first_moment, second_moment: (n, D) float32, Adam's own of the dead rows at the end, as stored; all 0 where
+    it keeps none. steps_per_second: of the last stretch, where the run was broken off.
     """
     import torch
 
@@ -40,7 +41,8 @@ def trained(corpus: Corpus, settings: dict, workspace: Path) -> dict:
     chosen = Settings(**settings)
     watcher = Summary(corpus.dead, chosen.width, chosen.steps, _storage(chosen), **_adam(chosen))
     ended = train(chosen, corpus.stream, corpus.dead, workspace, [watcher])
-    matrix = ended.weights["embedding" if chosen.tied else "head"]
+    output = "embedding" if chosen.tied else "head"
+    matrix = ended.weights[output]
     bits = matrix.view(torch.int16 if matrix.dtype == torch.bfloat16 else torch.int32).numpy()
     return {
         "summary": watcher.result(),
@@ -51,6 +53,22 @@ def trained(corpus: Corpus, settings: dict, workspace: Path) -> dict:
         "steps_per_second": ended.steps_per_second,
         "parameters": sum(weight.numel() for weight in ended.weights.values()),
         "instructions": instructions(),
+        **_moments(corpus, chosen, workspace, output),
+    }
+
+
+def _moments(corpus: Corpus, chosen, folder: Path, output: str) -> dict[str, np.ndarray]:
+    """Adam's moments of the dead rows, out of the last checkpoint in a folder."""
+    from dataclasses import asdict
+
+    from compute.goldilocks import checkpoints
+    from compute.goldilocks.transformer import layout, views
+
+    _, tensors = checkpoints.load(folder, checkpoints.identity(asdict(chosen), corpus.stream, corpus.dead))
+    dead, shapes = np.flatnonzero(corpus.dead), layout(chosen, corpus.n_tokens)
+    flat = {f"{name}_moment": tensors.get(f"update.{name}") for name in ("first", "second")}
+    return {
+        name: views(moment, shapes)[output].float().numpy()[dead] for name, moment in flat.items() if moment is not None
     }
 
 
@@ -125,7 +143,7 @@ def repeats(corpus: Corpus, settings: dict, shipped: dict) -> bool:
     """The probe of `run`: whether its first hundred steps come out bit-identical here. Raises AssertionError if not."""
     found = agreement(corpus, settings, shipped)
     if not found["identical"]:
-        raise AssertionError(f"the first {PROBE} steps of {settings} other by {found['differences']}")
+        raise AssertionError(f"the first {PROBE} steps of {settings} to differ by {found['differences']}")
     return True
 
 
