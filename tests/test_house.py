@@ -19,7 +19,7 @@ FLOORS = {
         "figures_smoke", "lattice", "metric", "neighbors", "quantization", "residuals", "rounding", "scores",
         "sentences", "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
-    "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
+    "disk": {"cache", "fingerprints", "goldilocks", "integrity", "models", "paths"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
