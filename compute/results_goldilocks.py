@@ -37,12 +37,12 @@ def trained(corpus: Corpus, settings: dict, workspace: Path) -> dict:
     from compute.goldilocks.observation import Summary
     from compute.goldilocks.settings import Settings
     from compute.goldilocks.training import train
+    from compute.goldilocks.transformer import output_name
 
     chosen = Settings(**settings)
     watcher = Summary(corpus.dead, chosen.width, chosen.steps, _storage(chosen), **_adam(chosen))
     ended = train(chosen, corpus.stream, corpus.dead, workspace, [watcher])
-    output = "embedding" if chosen.tied else "head"
-    matrix = ended.weights[output]
+    matrix = ended.weights[output_name(chosen)]
     bits = matrix.view(torch.int16 if matrix.dtype == torch.bfloat16 else torch.int32).numpy()
     return {
         "summary": watcher.result(),
@@ -51,25 +51,23 @@ def trained(corpus: Corpus, settings: dict, workspace: Path) -> dict:
         "final_loss": float(ended.losses[-LAST:].mean()),
         "held_out_loss": loss_on(chosen, ended.weights, corpus.held_out, HELD_OUT_BATCHES),
         "steps_per_second": ended.steps_per_second,
-        "parameters": sum(weight.numel() for weight in ended.weights.values()),
+        "parameters": sum(weight.numel() for name, weight in ended.weights.items() if name != "padding"),
         "instructions": instructions(),
-        **_moments(corpus, chosen, workspace, output),
+        **_moments(corpus, chosen, workspace),
     }
 
 
-def _moments(corpus: Corpus, chosen, folder: Path, output: str) -> dict[str, np.ndarray]:
+def _moments(corpus: Corpus, chosen, folder: Path) -> dict[str, np.ndarray]:
     """Adam's moments of the dead rows, out of the last checkpoint in a folder."""
     from dataclasses import asdict
 
     from compute.goldilocks import checkpoints
-    from compute.goldilocks.transformer import layout, views
+    from compute.goldilocks.transformer import layout, output_name, views
 
     _, tensors = checkpoints.load(folder, checkpoints.identity(asdict(chosen), corpus.stream, corpus.dead))
     dead, shapes = np.flatnonzero(corpus.dead), layout(chosen, corpus.n_tokens)
-    flat = {f"{name}_moment": tensors.get(f"update.{name}") for name in ("first", "second")}
-    return {
-        name: views(moment, shapes)[output].float().numpy()[dead] for name, moment in flat.items() if moment is not None
-    }
+    moments = {f"{name}_moment": tensors[f"update.{name}"] for name in ("first", "second")}
+    return {name: views(kept, shapes)[output_name(chosen)].float().numpy()[dead] for name, kept in moments.items()}
 
 
 def _storage(chosen) -> str:
