@@ -105,9 +105,9 @@ def _committed(arguments: argparse.Namespace, act: Callable[[str, Call], dict], 
 
 
 def _calls(model: str | None) -> list[tuple[str, Call]]:
-    from compute import contents, results  # numpy and the model, which `--help` does without
+    from compute import contents, experiments, results  # numpy and the model, which `--help` does without
 
-    return contents.calls(results.model(model))
+    return contents.calls(results.model(model)) + experiments.calls()
 
 
 def _call(arguments: argparse.Namespace) -> tuple[str, Call]:

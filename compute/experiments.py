@@ -3,7 +3,7 @@
 Chapters: Supernova, Nutcracker, Does it make smoke?
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from compute.cache import Call, Result
@@ -22,6 +22,7 @@ class Experiment:
     steps: int
     changes: dict[str, object] = field(default_factory=dict)  # fields of Settings
     seeds: tuple[int, ...] = SEEDS
+    keeps: tuple[str, ...] = ()  # results beside the run that are shipped, of the first seed: matrix, film
 
     def settings(self, seed: int) -> dict[str, object]:
         """The settings of one run, by which it is named: what is not Goldilocks' own, sorted by field."""
@@ -35,10 +36,11 @@ DECAY_THAT_COUNTS = 4.0
 SPREAD = 0.001  # about 8 cells of a weight of 0.02: near to one point, and yet not one
 
 _ALL = (
-    Experiment("pure-bf16", "The recipe: weights, gradients and moments in bfloat16. Do the dead freeze?", LONG),
+    Experiment("pure-bf16", "The recipe: weights, gradients and moments in bfloat16. Do the dead freeze?", LONG,
+               keeps=("matrix",)),
     Experiment(
         "published-init", "The same from N(0, 1), as the published runs had it: is that curve theirs?",
-        LONG, {"init_std": 1.0},
+        LONG, {"init_std": 1.0}, keeps=("matrix",),
     ),
     Experiment("fp32-moments", "Float32 moments, weights rounded to nearest: is it the second moment?",
                SHORT, {"protocol": "fp32-moments"}),
@@ -53,10 +55,11 @@ _ALL = (
     Experiment("no-decay", "Weight decay 0: are the bits those of the recipe's 0.01?", SHORT, {"weight_decay": 0.0}),
     Experiment("decay-that-counts", "A weight decay that moves every bfloat16 weight by a cell in every step.",
                SHORT, {"weight_decay": DECAY_THAT_COUNTS}),
-    Experiment("one-point", "All tokens start at one point: does the cloud part?", SHORT, {"init": "one-point"}),
-    Experiment("supernova", "The first hundred steps: what happens at the beginning?", FIRST),
+    Experiment("one-point", "All tokens start at one point: does the cloud part?",
+               SHORT, {"init": "one-point"}, keeps=("matrix",)),
+    Experiment("supernova", "The first hundred steps: what happens at the beginning?", FIRST, keeps=("film",)),
     Experiment("one-point-spread", "All tokens start within some cells of one point: do the dead stay together?",
-               SHORT, {"init": "one-point-spread", "init_spread": SPREAD}),
+               SHORT, {"init": "one-point-spread", "init_spread": SPREAD}, keeps=("matrix",)),
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
@@ -70,27 +73,37 @@ def named(name: str) -> Experiment:
 
 def run_of(experiment: Experiment, seed: int) -> Call:
     """One run by name, computed or not."""
+    return parts(experiment, seed)[f"{experiment.name}/{seed}"]
+
+
+def parts(experiment: Experiment, seed: int) -> dict[str, Call]:
+    """What is shipped of one run, by the name that the desk knows it by: the run, 'pure-bf16/42', and what it keeps."""
     from compute import results_goldilocks
     from compute.corpus import open_corpus
 
-    return results_goldilocks.run.call(open_corpus(), experiment.settings(seed))
+    corpus, settings, name = open_corpus(), experiment.settings(seed), f"{experiment.name}/{seed}"
+    beside = experiment.keeps if seed == experiment.seeds[0] else ()
+    known = {"matrix": results_goldilocks.matrix, "film": results_goldilocks.film}
+    return {name: results_goldilocks.run.call(corpus, settings)} | {
+        f"{name}/{what}": known[what].call(corpus, settings) for what in beside
+    }
 
 
-def calls(experiments: Iterable[Experiment] = _ALL) -> Iterator[tuple[str, Call]]:
-    """Every run of some experiments, with the name that the desk knows it by: 'pure-bf16/42'."""
+def lexicon() -> Call:
+    """The corpus in numbers, which every page on Goldilocks needs."""
     from compute import results_goldilocks
     from compute.corpus import open_corpus
 
-    corpus = open_corpus()
-    for experiment in experiments:
+    return results_goldilocks.lexicon.call(open_corpus())
+
+
+def calls() -> list[tuple[str, Call]]:
+    """Everything that is shipped of all experiments, by name, computed or not."""
+    found = [("lexicon", lexicon())]
+    for experiment in EXPERIMENTS.values():
         for seed in experiment.seeds:
-            yield f"{experiment.name}/{seed}", results_goldilocks.run.call(corpus, experiment.settings(seed))
-
-
-def runs(name: str, seeds: Iterable[int] | None = None) -> dict[int, Result]:
-    """The runs of an experiment, by seed: read where they are kept, trained where they are not."""
-    experiment = named(name)
-    return {seed: run_of(experiment, seed).run() for seed in seeds or experiment.seeds}
+            found += parts(experiment, seed).items()
+    return found
 
 
 def kept(name: str, seeds: Iterable[int] | None = None) -> dict[int, Result]:
@@ -98,3 +111,9 @@ def kept(name: str, seeds: Iterable[int] | None = None) -> dict[int, Result]:
     experiment = named(name)
     found = {seed: run_of(experiment, seed).read() for seed in seeds or experiment.seeds}
     return {seed: result for seed, result in found.items() if result is not None}
+
+
+def runs(name: str, seeds: Iterable[int] | None = None) -> dict[int, Result]:
+    """The runs of an experiment, by seed: read where they are kept, trained where they are not."""
+    experiment = named(name)
+    return {seed: run_of(experiment, seed).run() for seed in seeds or experiment.seeds}

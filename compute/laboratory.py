@@ -5,21 +5,21 @@ import errno
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from compute import experiments, paths
-from compute.cache import Call, Result, entries, shipping
-from compute.experiments import MILESTONE, Experiment
+from compute import experiments, paths, results_experiments
+from compute.cache import Result, entries, shipping
+from compute.experiments import Experiment
 from compute.tables import duration, lines, visible
 
-DONE, WANTING = 0, 1  # exit codes; 2, that it could not be done, is the front's
+DONE, WANTING, BROKEN_OFF = 0, 1, 130  # exit codes; 2, that it could not be done, is the front's
+HERE = ("fresh", "shipped")  # states of what need not be computed
 RATE = 20.0  # steps a second, to say how long a run may take where none has been measured
 ROOM = 200_000_000  # bytes that a training asks for: its checkpoints, its result and some air
-STRAGGLER = 0.05  # of the run, at its end: who moved in there is a straggler
-NAMED = 12  # stragglers a seed whose text is told
 TEXT = """\
 Without a NAME: the experiments, what each one asks, and which of its runs are there. With one: its summary, of
 the runs that are there, in the cache or shipped. Nothing is trained unless --run says so.
@@ -65,13 +65,16 @@ def experiment(arguments: argparse.Namespace) -> int:
     chosen = experiments.named(arguments.name)
     seeds = tuple(dict.fromkeys(arguments.seed or chosen.seeds))
     if arguments.run_missing:
-        for seed in seeds:
-            _train(chosen, seed)
+        try:
+            for seed in seeds:
+                _train(chosen, seed)
+        except KeyboardInterrupt:
+            _say("broken off; the same command goes on from the last checkpoint")
+            return BROKEN_OFF
     found = experiments.kept(chosen.name, seeds)
     if arguments.ship:
-        for seed in found:
-            _ship(chosen, seed)
-    told = summary(chosen, found)
+        _ship(chosen, list(found))
+    told = results_experiments.summary(chosen, found)
     missing = [seed for seed in seeds if seed not in found]
     if arguments.json:
         print(json.dumps(told | {"missing": missing}, indent=1))
@@ -87,31 +90,41 @@ def experiment(arguments: argparse.Namespace) -> int:
 def _list(as_json: bool) -> int:
     rows = []
     for one in experiments.EXPERIMENTS.values():
-        there = [seed for seed in one.seeds if experiments.run_of(one, seed).state() in ("fresh", "shipped")]
-        rows.append({"name": one.name, "steps": one.steps, "seeds": list(one.seeds), "kept": there,
+        states = [experiments.run_of(one, seed).state() for seed in one.seeds]
+        rows.append({"name": one.name, "steps": one.steps, "seeds": list(one.seeds), "states": states,
                      "changes": one.changes, "question": one.question})  # fmt: skip
     if as_json:
         print(json.dumps({"experiments": rows}, indent=1))
         return DONE
     columns = {"experiment": ("name", str), "steps": ("steps", "{:,}".format)}
-    columns |= {"runs": ("kept", lambda kept: f"{len(kept)} of {len(experiments.SEEDS)}"), "asks": ("question", str)}
+    columns |= {f"runs of {len(experiments.SEEDS)} seeds": ("states", _counted), "asks": ("question", str)}
     print("\n".join(lines(rows, columns)))
     return DONE
 
 
+def _counted(states: Sequence[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in Counter(states).items())
+
+
 def _train(chosen: Experiment, seed: int) -> None:
-    """Makes one run be there; says what it does on stderr, since this takes minutes."""
-    call = experiments.run_of(chosen, seed)
-    if call.state() in ("fresh", "shipped"):
-        return
-    _check_room(paths.cache_folder())
-    with entries.lock(call.function, call.key, wait=False) as free:
-        pass
-    what = f"{chosen.name} with seed {seed}"
-    _say(f"training {what}, {chosen.steps:,} steps" if free else f"another process trains {what}; waiting for it")
-    result = call.run()
-    rate = result["steps_per_second"]
-    _say(f"{what}: loss {result['final_loss']:.3f} nats" + (f", {rate:.1f} steps/s" if rate else ""))
+    """Makes one run, and what it keeps beside, be there; says what it does on stderr, since this takes minutes."""
+    calls = experiments.parts(chosen, seed)
+    call = calls[f"{chosen.name}/{seed}"]
+    if call.state() not in HERE:
+        _check_room(paths.cache_folder())
+        with entries.lock(call.function, call.key, wait=False) as free:
+            pass
+        what = f"{chosen.name} with seed {seed}"
+        _say(f"training {what}, {chosen.steps:,} steps" if free else f"another process trains {what}; waiting for it")
+        try:
+            result = call.run()
+        except FloatingPointError as diverged:
+            raise ValueError(f"{what}: {diverged}") from diverged
+        rate = result["steps_per_second"]
+        _say(f"{what}: loss {result['final_loss']:.3f} nats" + (f", {rate:.1f} steps/s" if rate else ""))
+    for other in [*calls.values(), experiments.lexicon()]:
+        if other.state() not in HERE:
+            other.run()
 
 
 def _check_room(folder: Path) -> None:
@@ -124,14 +137,16 @@ def _check_room(folder: Path) -> None:
         )
 
 
-def _ship(chosen: Experiment, seed: int) -> None:
-    call: Call = experiments.run_of(chosen, seed)
-    try:
-        line = shipping.ship(f"{chosen.name}/{seed}", call)
-    except (FileExistsError, FileNotFoundError) as reason:  # there already; or only there
-        _say(str(reason))
-        return
-    _say(f"shipped {line['name']}: {line['bytes']:,} bytes")
+def _ship(chosen: Experiment, seeds: Sequence[int]) -> None:
+    calls = {"lexicon": experiments.lexicon()} if seeds else {}
+    for seed in seeds:
+        calls |= experiments.parts(chosen, seed)
+    for name, call in calls.items():
+        try:
+            line = shipping.ship(name, call)
+            _say(f"shipped {name}: {line['bytes']:,} bytes")
+        except (FileExistsError, FileNotFoundError) as reason:  # there already, or only there, or not computed
+            _say(str(reason))
 
 
 def _rate(found: Mapping[int, Result]) -> float:
@@ -141,76 +156,6 @@ def _rate(found: Mapping[int, Result]) -> float:
 
 def _say(text: str) -> None:
     print(visible(text), file=sys.stderr, flush=True)
-
-
-def summary(chosen: Experiment, found: Mapping[int, Result]) -> dict:
-    """The summary of an experiment from its runs by seed: lists and milestones have one entry a seed, in their order.
-
-    Losses in nats, radii and centroids in gamma units; steps count from 1, and 0 means never moved.
-    """
-    from compute import results_goldilocks
-    from compute.corpus import open_corpus
-    from compute.goldilocks import phases
-    from compute.goldilocks.packing import unpacked
-
-    marks = [*range(MILESTONE, chosen.steps + 1, MILESTONE)] or [chosen.steps]
-    opened = {seed: unpacked(dict(result["summary"])) for seed, result in found.items()}
-    lives = {seed: phases.of_run(arrays).move for seed, arrays in opened.items()}  # (n,) each
-    n = [result["dead_tokens"] for result in found.values()]
-    still = [phases.frozen_fraction(a["count_still"], len(a["tokens"]), marks).tolist() for a in opened.values()]
-    good = [phases.frozen_for_good(last, marks).tolist() for last in lives.values()]
-    numbers = {name: [result[name] for result in found.values()]
-               for name in ("final_loss", "held_out_loss", "steps_per_second", "instructions")}  # fmt: skip
-    texts = results_goldilocks.lexicon(open_corpus())["texts"] if found else []
-    return {
-        "name": chosen.name,
-        "question": chosen.question,
-        "settings": _settings(chosen),
-        "seeds": list(found),
-        "steps": chosen.steps,
-        "dead_tokens": n[0] if n else None,
-        "frozen_fraction": {str(mark): [seed[i] for seed in still] for i, mark in enumerate(marks)},
-        "frozen_for_good": {str(mark): [seed[i] for seed in good] for i, mark in enumerate(marks)},
-        "median_freeze_step": [float(np.median(last)) for last in lives.values()],
-        **numbers,
-        "unigram_entropy": next((result["unigram_entropy"] for result in found.values()), None),
-        "radius_start": [float(arrays["start_radius"]) for arrays in opened.values()],
-        "radius_end": [_at_the_end(arrays, "radius") for arrays in opened.values()],
-        "centroid_start": [float(np.linalg.norm(arrays["centroids"][0])) for arrays in opened.values()],
-        "centroid_end": [float(np.linalg.norm(arrays["centroids"][-1])) for arrays in opened.values()],
-        "stragglers": [
-            row for seed, arrays in opened.items()
-            for row in stragglers(seed, arrays["tokens"], lives[seed], chosen.steps, texts)
-        ],
-    }  # fmt: skip
-
-
-def _settings(chosen: Experiment) -> dict:
-    """All settings of an experiment but the seed."""
-    from dataclasses import asdict
-
-    from compute.goldilocks.settings import Settings
-
-    whole = asdict(Settings(**chosen.settings(chosen.seeds[0])))
-    return {name: value for name, value in whole.items() if name != "seed"}
-
-
-def stragglers(seed: int, tokens: np.ndarray, last: np.ndarray, steps: int, texts: Sequence[str]) -> list[dict]:
-    """Who still moved in the last 5 % of a run: count, and the ids, texts and last moves of the last twelve."""
-    late = np.flatnonzero(last > steps * (1 - STRAGGLER))
-    order = late[np.argsort(-last[late], kind="stable")][:NAMED]
-    ids = tokens[order].tolist()
-    named = [{"id": i, "text": texts[i], "last_move": int(last[at])} for i, at in zip(ids, order, strict=True)]
-    return [{"seed": seed, "count": len(late), "tokens": named}]
-
-
-def _at_the_end(arrays: Mapping[str, np.ndarray], name: str) -> float:
-    """The last known value of one of the series."""
-    from compute.goldilocks.observation import SERIES
-
-    values = arrays["series"][:, SERIES.index(name)]
-    known = values[np.isfinite(values)]
-    return float(known[-1]) if len(known) else float("nan")
 
 
 def page(chosen: Experiment, told: Mapping) -> list[str]:

@@ -22,7 +22,7 @@ FLOORS = {
     "disk": {"cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "experiments", "laboratory",
-        "results", "results_goldilocks", "results_lattice",
+        "results", "results_experiments", "results_goldilocks", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
         "survey", "tables",
     },
