@@ -80,10 +80,10 @@ def stragglers(seed: int, tokens: np.ndarray, last: np.ndarray, steps: int, text
     return [{"seed": seed, "count": len(late), "tokens": named}]
 
 
-def _at_the_end(arrays: Mapping[str, np.ndarray], name: str) -> float:
-    """The last known value of one of the series."""
+def _at_the_end(arrays: Mapping[str, np.ndarray], name: str) -> float | None:
+    """The last known value of one of the series, or None."""
     from compute.goldilocks.observation import SERIES
 
     values = arrays["series"][:, SERIES.index(name)]
     known = values[np.isfinite(values)]
-    return float(known[-1]) if len(known) else float("nan")
+    return float(known[-1]) if len(known) else None
