@@ -152,7 +152,7 @@ COMMANDS = [
         status,
         False,
         "which results are there, and which are stale",
-        f"The results that the book shows of a model, one a line. The states:\n\n{STATES}\n"
+        f"The results that the book shows of a model, and the runs of Goldilocks, one a line. The states:\n\n{STATES}\n"
         "Nothing is computed here: build the book, and what is stale or missing is.",
     ),
     (

@@ -31,6 +31,8 @@ the runs that are there, in the cache or shipped. Nothing is trained unless --ru
 A run that was broken off goes on from its last checkpoint; runs of other names or seeds may go on beside it.
 frozen_fraction: share of the dead tokens with L1 = 0, mean of the 100 steps up to the milestone. frozen_for_good:
 share that never moved again in the run; at its last step that is everyone, whatever would have come.
+
+AZIMUTH_CORPUS, text files or folders of .txt, replaces the English text; AZIMUTH_CORPUS_UNSEEN the Thai one.
 """
 
 
