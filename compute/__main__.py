@@ -1,9 +1,9 @@
-"""The command line: python -m compute survey, status, why, verify, gc, ship, bless, fetch, models."""
+"""The command line: python -m compute survey, experiment, status, why, verify, gc, ship, bless, fetch, models."""
 
 import argparse
 import sys
 
-from compute import desk, survey
+from compute import desk, laboratory, survey
 from compute.models import sources
 
 DESCRIPTION = """\
@@ -12,6 +12,7 @@ cache of results that the book is made from.
 
   python -m compute survey                     numbers of the default model
   python -m compute survey MODEL --json        numbers of another, for a script
+  python -m compute experiment                 what is asked of Goldilocks, and which runs are there
   python -m compute status                     which results are there, and which are stale
   python -m compute why norms                  why a result is, or is not, up to date
 """
@@ -25,7 +26,7 @@ def main(words: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (survey, desk, sources):
+    for room in (survey, laboratory, desk, sources):
         room.add_commands(commands)
     arguments = parser.parse_args(words)
     try:

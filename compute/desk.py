@@ -105,9 +105,9 @@ def _committed(arguments: argparse.Namespace, act: Callable[[str, Call], dict], 
 
 
 def _calls(model: str | None) -> list[tuple[str, Call]]:
-    from compute import contents, results  # numpy and the model, which `--help` does without
+    from compute import contents, experiments, results  # numpy and the model, which `--help` does without
 
-    return contents.calls(results.model(model))
+    return contents.calls(results.model(model)) + experiments.calls()
 
 
 def _call(arguments: argparse.Namespace) -> tuple[str, Call]:
@@ -152,7 +152,7 @@ COMMANDS = [
         status,
         False,
         "which results are there, and which are stale",
-        f"The results that the book shows of a model, one a line. The states:\n\n{STATES}\n"
+        f"The results that the book shows of a model, and the runs of Goldilocks, one a line. The states:\n\n{STATES}\n"
         "Nothing is computed here: build the book, and what is stale or missing is.",
     ),
     (

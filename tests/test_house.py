@@ -25,10 +25,11 @@ FLOORS = {
         "cache", "fingerprints", "integrity", "models", "paths", "searches",
     },
     "door": {
-        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results",
-        "results_density", "results_density_tables", "results_geometry", "results_geometry_tables",
-        "results_lattice", "results_quantization", "results_record", "results_smoke", "results_smoke_tables",
-        "results_telescope", "results_void", "survey", "tables",
+        "__init__", "__main__", "cache", "colophon", "contents", "corpus", "desk", "disk", "drawing", "exhibit",
+        "fingerprints", "goldilocks", "integrity", "models", "paths", "results", "results_density",
+        "results_density_tables", "results_geometry", "results_geometry_tables", "results_lattice",
+        "results_quantization", "results_record", "results_smoke", "results_smoke_tables", "results_telescope",
+        "results_void", "survey", "tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}

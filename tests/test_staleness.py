@@ -1,5 +1,6 @@
 """A plain `jupyter-book build .` runs exactly the chapters whose code, data or model changed."""
 
+import os
 import re
 
 import pytest
@@ -70,3 +71,20 @@ def test_a_failing_cell_fails_the_build_and_a_stray_notebook_does_not_run(tmp_pa
     assert "nowhere" in printed
     assert made.build(code=1)
     assert not list(made.site.rglob("*stray*"))
+
+
+def test_another_text_or_model_makes_every_executed_page_run_again(tmp_path):
+    from book._ext.staleness import inputs_digest
+
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_text("a star")
+    second.write_text("a stone")
+    chosen = [
+        {}, {"AZIMUTH_MODEL": str(first)}, {"AZIMUTH_CORPUS": str(first)}, {"AZIMUTH_CORPUS_UNSEEN": str(first)},
+        {"AZIMUTH_CORPUS": f"{first}{os.pathsep}{second}"},
+    ]  # fmt: skip
+    before = [inputs_digest(tmp_path, environment) for environment in chosen]
+    assert len(set(before)) == len(chosen) and before == [inputs_digest(tmp_path, one) for one in chosen]
+    second.write_text("another stone")
+    assert [inputs_digest(tmp_path, one) for one in chosen[:4]] == before[:4]
+    assert inputs_digest(tmp_path, chosen[4]) != before[4]

@@ -22,6 +22,7 @@ CELL = re.compile(r"^(?P<fence>`{3,}|~{3,}|:{3,})\{code-cell\}[^\n]*\n(?P<body>.
 OPTIONS = re.compile(r"\A(?:---\n.*?^---[ \t]*\n|(?::[\w-]+:[^\n]*\n)+)", re.M | re.S)
 ASKED = re.compile(r"\{eval\}`([^`]+)`")
 WATCHED = ("requirements.lock", "data/models.toml", "data/published", "data/results", "data/benchmarks.json")
+CHOSEN = ("AZIMUTH_MODEL", "AZIMUTH_CORPUS", "AZIMUTH_CORPUS_UNSEEN")  # what a reader may put in place of ours
 PACKAGE = "compute"
 
 
@@ -99,18 +100,20 @@ def package_digest(root: Path) -> str:
 
 
 def inputs_digest(root: Path, environment: Mapping[str, str]) -> str:
-    """One digest over what every executed page depends on: pinned packages, committed data, the chosen model."""
+    """One digest over what every executed page depends on: pinned packages, committed data, chosen model and texts."""
     digest = hashlib.sha256()
     for name in WATCHED:
         for path in [root / name, *sorted((root / name).rglob("*"))]:
             if path.is_file():
                 digest.update(f"{path.relative_to(root)}\n".encode() + _contents(path))
-    model = environment.get("AZIMUTH_MODEL", "")
-    digest.update(f"model {model}\n".encode())
-    for path in [Path(model), *sorted(Path(model).glob("*"))] if model else []:
-        if path.is_file():
-            stat = path.stat()
-            digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    for variable in CHOSEN:
+        value = environment.get(variable, "")
+        digest.update(f"{variable} {value}\n".encode())
+        for name in filter(None, value.split(os.pathsep)):
+            for path in [place := root / Path(name).expanduser(), *sorted(place.glob("*"))]:
+                if path.is_file():
+                    stat = path.stat()
+                    digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

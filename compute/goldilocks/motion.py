@@ -1,0 +1,93 @@
+"""How far stored weights moved in one step, in cells of their lattice and in gamma units, by torch.
+
+The integers are those of `compute.lattice`: a weight's ordinal is its place in the order of the values, and
+both zeros are one value with ordinal 0, so that -0.0 becoming +0.0 is no motion. What is measured here every
+step of a training is measured in torch, on the stored bits, because that is where the weights are.
+Weights are finite here: the training stops before it stores an infinity or a NaN.
+Chapter: Dead-token dynamics.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+INTEGERS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}
+LARGEST_16_BIT_STEP = 65_278  # cells between the two largest bfloat16 values
+EXACT_IN_FLOAT32 = 1 << 24  # integers below it are float32 values
+
+
+class Steps(NamedTuple):
+    """What each row's displacement reaches, in cells: one number of each kind a row."""
+
+    l1: torch.Tensor  # sum of |d|
+    l2_squared: torch.Tensor  # sum of d^2; exact as long as it decides anything (below 2^24)
+    linf: torch.Tensor  # largest |d|
+
+
+def bits(stored: torch.Tensor) -> torch.Tensor:
+    """Return the bit patterns of bfloat16 or float32 weights as signed integers as wide, without a copy.
+
+    Raises TypeError for weights of any other dtype.
+    """
+    if stored.dtype not in INTEGERS:
+        raise TypeError(f"weights stored as bfloat16 or float32 asked for, {stored.dtype} found")
+    return stored.view(INTEGERS[stored.dtype])
+
+
+def ordinals(stored: torch.Tensor) -> torch.Tensor:
+    """Return the lattice ordinals of weights: int16 for bfloat16, int32 for float32; 0 for either zero."""
+    pattern = bits(stored)
+    width = 8 * pattern.element_size()
+    minus = pattern >> (width - 1)  # -1 under a sign bit, else 0
+    return (pattern & ((1 << (width - 1)) - 1)).bitwise_xor_(minus).sub_(minus)
+
+
+def steps_in_cells(before: torch.Tensor, after: torch.Tensor) -> Steps:
+    """Return L1, L2 squared and L-infinity of each row's displacement (n, D), in cells.
+
+    bfloat16: differences in int32, summed as float32 where any sum of D of them is exact there (D <= 257),
+    else as float64. float32: differences in int64, L1 and L-infinity exact, L2 squared in float64.
+    """
+    start, end = ordinals(before), ordinals(after)
+    if before.dtype == torch.float32:
+        moved = end.to(torch.int64).sub_(start).abs_()
+        return Steps(moved.sum(dim=1), moved.to(torch.float64).square_().sum(dim=1), moved.amax(dim=1))
+    exact = before.shape[1] * LARGEST_16_BIT_STEP < EXACT_IN_FLOAT32
+    moved = end.to(torch.int32).sub_(start).to(torch.float32 if exact else torch.float64).abs_()
+    return Steps(moved.sum(dim=1), torch.linalg.vecdot(moved, moved), moved.amax(dim=1))
+
+
+def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the cosine of two vectors (D,), or NaN where either has no direction."""
+    one, other = one.to(torch.float64), other.to(torch.float64)
+    length = float(one.norm() * other.norm())
+    return float(one @ other) / length if length > 0 else float("nan")
+
+
+def coherence(rows: torch.Tensor) -> float:
+    """Return the mean cosine of the rows (n, D) that are not zero to the mean of all rows; NaN if undefined.
+
+    1: all go one way. Chance gives about 1 / sqrt(n), for every row is a part of the mean.
+    """
+    mean = rows.mean(dim=0)
+    lengths = torch.linalg.vector_norm(rows, dim=1)
+    moving = lengths > 0
+    size = mean.norm()
+    if not (bool(moving.any()) and float(size) > 0):
+        return float("nan")
+    along = (rows @ (mean / size))[moving] / lengths[moving]
+    return float(along.mean(dtype=torch.float64))
+
+
+def shape(cloud: torch.Tensor) -> tuple[float, float, float, float]:
+    """Return the participation ratio of a centred cloud (n, D) and the shares of its three largest axes.
+
+    With the eigenvalues l of the covariance the ratio is (sum l)^2 / sum l^2: D for a ball, 1 for a line.
+    The shares are of the total variance. Four NaN for a cloud that is one point. Needs D >= 3.
+    """
+    spread = torch.linalg.eigvalsh((cloud.T @ cloud).to(torch.float64)).clamp_(min=0)
+    total = float(spread.sum())
+    if not total > 0:
+        return (float("nan"),) * 4
+    shares = spread.flip(0) / total
+    return (1 / float(shares.square().sum()), *(float(share) for share in shares[:3]))
