@@ -1,0 +1,117 @@
+"""The pass over Goldilocks, forward and backward, against torch's own modules under autograd."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from compute.goldilocks import transformer
+from compute.goldilocks.settings import GOLDILOCKS, LEAN, Settings
+
+SMALL = Settings(layers=2, width=48, heads=3, feed_forward=80, context=16, batch=4)
+N_TOKENS = 200
+
+
+class Plain(torch.nn.Module):
+    """The recipe as one writes it: embeddings, nn.TransformerEncoderLayer, a norm, a head, F.cross_entropy."""
+
+    def __init__(self, settings, weight, dtype):
+        super().__init__()
+        s = settings
+        self.embedding = torch.nn.Embedding(*weight["embedding"].shape)
+        self.positions = torch.nn.Embedding(s.context, s.width)
+        make = torch.nn.TransformerEncoderLayer
+        self.layers = torch.nn.ModuleList(
+            make(s.width, s.heads, s.feed_forward, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(s.layers)
+        )
+        self.norm = torch.nn.LayerNorm(s.width)
+        self.head = torch.nn.Linear(*weight["embedding"].shape[::-1], bias=False)
+        if s.tied:
+            self.head.weight = self.embedding.weight
+        with torch.no_grad():
+            for name, parameter in self.by_name().items():
+                parameter.copy_(weight[name])
+        self.to(dtype)
+
+    def by_name(self):
+        """The parameters under our names."""
+        table = {"embedding": self.embedding.weight, "positions": self.positions.weight}
+        table |= {"norm.weight": self.norm.weight, "norm.bias": self.norm.bias, "head": self.head.weight}
+        for number, layer in enumerate(self.layers):
+            attention = layer.self_attn
+            table |= {f"{number}.in.weight": attention.in_proj_weight, f"{number}.in.bias": attention.in_proj_bias}
+            parts = {"out": attention.out_proj, "norm1": layer.norm1, "norm2": layer.norm2}
+            for name, part in (parts | {"linear1": layer.linear1, "linear2": layer.linear2}).items():
+                table |= {f"{number}.{name}.weight": part.weight, f"{number}.{name}.bias": part.bias}
+        return {name: table[name] for name in table if name != "head" or self.head.weight is not self.embedding.weight}
+
+    def forward(self, windows):
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        x = self.embedding(inputs) + self.positions.weight
+        mask = torch.nn.Transformer.generate_square_subsequent_mask(inputs.shape[1], dtype=x.dtype)
+        for layer in self.layers:
+            x = layer(x, src_mask=mask, is_causal=True)
+        self.hidden = self.norm(x)
+        logits = self.head(self.hidden)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def windows_of(settings, n_tokens=N_TOKENS, live=120):
+    generator = torch.Generator().manual_seed(7)
+    return torch.randint(0, live, (settings.batch, settings.context + 1), generator=generator)
+
+
+def both(settings, dtype, spread=None):
+    """Our model and the plain one after one pass, from the same weights, none of which is left at 0 or 1."""
+    weights = transformer.initial(settings, N_TOKENS)
+    weights += 0.05 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(3))
+    if spread:
+        transformer.views(weights, transformer.layout(settings, N_TOKENS))["embedding"].mul_(spread)
+    ours = transformer.Transformer(settings, N_TOKENS, weights.to(dtype))
+    plain = Plain(settings, ours.weight, dtype)
+    loss = plain(windows_of(settings))
+    loss.backward()
+    dead = torch.zeros(N_TOKENS, 1, dtype=dtype)
+    dead[120:] = 1
+    return ours, ours.step(windows_of(settings), dead), plain, loss
+
+
+def relative(found, wanted):
+    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("dtype,tolerance", [(torch.float64, 1e-5), (torch.float32, 1e-4)])
+def test_loss_and_every_gradient_are_autograd_s(tied, dtype, tolerance):
+    ours, signals, plain, loss = both(replace(SMALL, tied=tied), dtype)
+    assert signals.loss == pytest.approx(float(loss.detach()), rel=1e-6)
+    torch.testing.assert_close(signals.hidden, plain.hidden.detach().flatten(0, 1), rtol=1e-4, atol=1e-5)
+    assert set(plain.by_name()) == set(ours.slope)
+    for name, parameter in plain.by_name().items():
+        if name.endswith("in.bias"):  # the keys' bias has no gradient but rounding: compare the whole vector
+            assert float((ours.slope[name] - parameter.grad).norm()) < tolerance
+        else:
+            assert relative(ours.slope[name], parameter.grad) < tolerance, name
+
+
+@pytest.mark.parametrize("settings", [LEAN, GOLDILOCKS, SMALL])
+def test_in_bfloat16_we_are_no_farther_from_the_truth_than_modules(settings):
+    settings = replace(settings, batch=2)
+    ours, signals, plain, loss = both(settings, torch.bfloat16)
+    weights = {name: weight.double() for name, weight in ours.weight.items()}
+    exact = Plain(settings, weights, torch.float64)
+    truth = exact(windows_of(settings))
+    truth.backward()
+    assert abs(signals.loss - truth.item()) < 0.02
+    for (name, parameter), rounded in zip(exact.by_name().items(), plain.by_name().values(), strict=True):
+        found, known = relative(ours.slope[name], parameter.grad), relative(rounded.grad, parameter.grad)
+        assert found < 1.3 * known + 0.01, name
+
+
+def test_dead_mass_and_loss_are_those_of_the_softmax():
+    ours, signals, plain, loss = both(SMALL, torch.float32, spread=30)
+    logits = signals.hidden @ ours.weight["embedding"].t()
+    p = logits.double().softmax(1)
+    torch.testing.assert_close(signals.dead_mass.double(), p[:, 120:].sum(1), rtol=1e-4, atol=1e-7)
+    assert signals.loss == pytest.approx(float(loss.detach()), rel=1e-5)
