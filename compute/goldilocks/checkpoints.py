@@ -45,7 +45,7 @@ def load(folder: Path, belongs: dict) -> tuple[int, dict[str, torch.Tensor]] | N
     try:
         with safetensors.safe_open(path, "pt") as file:
             text = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
         found, step = json.loads(text["belongs"]), int(text["step"])
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a checkpoint of a training run ({error}); delete it to start anew") from error

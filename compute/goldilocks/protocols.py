@@ -9,13 +9,15 @@ Sources: [kingma2015adam], [loshchilov2019decoupled], [zamirai2021bfloat16], [gu
 import torch
 
 from compute.goldilocks.settings import Settings
+from compute.goldilocks.transformer import generator_of
 
 
 class Update:
     """Pure: weights, gradients and moments are of one type, bfloat16 ("pure-bf16") or float32 ("fp32").
 
-    In bfloat16 a step of AdamW rounds the decayed weight; the first moment (one lerp); the second moment twice, after the
-    decay and after the square is added; the root, the quotient by the bias correction and the sum with eps; and the weight.
+    In bfloat16 a step of AdamW rounds the decayed weight; the first moment (one lerp); the second moment twice, after
+    the decay and after the square is added; the root, its quotient by the bias correction and the sum with eps; and
+    the weight.
     Attributes: `stored`, the weights that the model computes with; `kept`, the tensors of a checkpoint, by name.
     """
 
@@ -95,7 +97,7 @@ class StochasticRounding(WideMoments):
 
     def __init__(self, settings, stored, gradients):
         super().__init__(settings, stored, gradients)
-        self.generator = torch.Generator().manual_seed(settings.seed + 2)
+        self.generator = generator_of(settings.seed, "rounding")
         self.bits = torch.empty(-(-stored.numel() // 4), dtype=torch.int64)  # four draws of 16 bits in each
         self.kept["generator"] = self.generator.get_state()
 
@@ -114,7 +116,7 @@ class StochasticRounding(WideMoments):
 class Master(WideMoments):
     """float32 master weights; the model sees a bfloat16 copy, rounded to nearest after each step ("fp32-master").
 
-    Gradients are those at the copy, in bfloat16, widened; decay, moments and step are float32 and never rounded further.
+    Gradients are those at the copy, in bfloat16, widened; decay, moments and step are float32.
     """
 
     def __init__(self, settings, stored, gradients, master: torch.Tensor):
@@ -133,7 +135,7 @@ def stored_type(settings: Settings) -> torch.dtype:
 
 
 def update(settings: Settings, stored: torch.Tensor, gradients: torch.Tensor, start: torch.Tensor) -> Update:
-    """Return the update rule that the settings name; start: the float32 weights, before they were rounded to `stored`."""
+    """Return the update rule that the settings name; start: the float32 weights that were rounded to `stored`."""
     if settings.protocol == "fp32-master":
         return Master(settings, stored, gradients, start)
     kinds = {"fp32-moments": WideMoments, "stochastic-rounding": StochasticRounding}

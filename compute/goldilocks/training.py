@@ -76,9 +76,9 @@ def train(
     """Run to `settings.steps`, or only to step `until`, from the checkpoint in `folder` where there is one.
 
     stream: (T,) token ids; dead: (V,) bool, the tokens that never occur in it. A checkpoint is written every
-    `checkpoint_seconds` and at the end; `log` gets a line every 500 steps. Raises ValueError where text and settings do not
-    fit, or the checkpoint is another run's; FloatingPointError where the loss or a weight stops being finite, naming the
-    step (the last checkpoint stays); RuntimeError where another process trains in the folder.
+    `checkpoint_seconds` and at the end; `log` gets a line every 500 steps. Raises ValueError where text and settings
+    do not fit, or the checkpoint is another run's; FloatingPointError where the loss or a weight stops being finite,
+    naming the step (the last checkpoint stays); RuntimeError where another process trains in the folder.
     """
     check(settings, stream, dead)
     folder = Path(folder)
@@ -100,7 +100,7 @@ def check(settings: Settings, stream: np.ndarray, dead: np.ndarray) -> None:
         odd = stream.min() if stream.min() < 0 else stream.max()
         raise ValueError(f"token id {odd} in the text; the vocabulary has ids 0 to {len(dead) - 1}")
     if not dead.any():
-        raise ValueError("no dead token in the vocabulary; there would be nothing to watch: add tokens that never occur")
+        raise ValueError("no dead token in the vocabulary, so nothing to watch: add tokens that never occur")
     if dead[stream].any():
         raise ValueError(f"token {stream[dead[stream]][0]} is marked as dead, but occurs in the text")
 
@@ -117,7 +117,7 @@ class _Run:
         self.model = Transformer(settings, len(dead), start.to(protocols.stored_type(settings), copy=True))
         self.update = protocols.update(settings, self.model.weights, self.model.gradients, start)
         self.ids = torch.from_numpy(np.flatnonzero(dead))
-        self.mask = torch.from_numpy(np.asarray(dead)).to(self.model.weights.dtype)[:, None] if observers else None
+        self.mask = self.model.column(dead) if observers else None
         self.step, self.losses = 0, []
         if saved := checkpoints.load(folder, self.belongs):
             self._restore(*saved)

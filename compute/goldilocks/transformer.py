@@ -1,17 +1,18 @@
 """The decoder of Goldilocks, forward and backward by hand, over one flat buffer of weights and one of gradients.
 
-The mathematics is that of nn.TransformerEncoderLayer(norm_first=True, activation="gelu", dropout=0) under a causal mask,
-with learned positions, a final layer norm and a head without bias, tied to the embedding or not. Every operation is a
-bfloat16 module's where the weights are bfloat16: sums run in float32 inside it, its output is rounded once. Three places
-differ from a chain of modules; each has fewer roundings:
+The mathematics is that of nn.TransformerEncoderLayer(norm_first=True, activation="gelu", dropout=0) under a causal
+mask, with learned positions, a final layer norm and a head without bias, tied to the embedding or not. Every operation
+is a bfloat16 module's where the weights are bfloat16: sums run in float32 inside it, its output is rounded once. Three
+places differ from torch's chain of modules:
 
-- attention is a product, a softmax and a product; probabilities are rounded to the weights' type between them;
-- the head and the loss are fused: probabilities are softmax of the (rounded) logits, rounded once, not the exponential
-  of a rounded logarithm; the loss is the mean of -log p(target) in float32, with p as stored (2^-9 relative in bfloat16;
-  where one lies above 80 nats, all come from log-sum-exp in float32 instead). The gradient of the logits, p - y, is
-  rounded once; 1 / positions multiplies the hidden states and their gradient instead, exactly if the number of positions
-  is a power of two;
-- the gradients of the input rows of one token are summed in float32, rounded, and then added to the head's gradient.
+- attention is a product, a softmax and a product, the scores and probabilities rounded between them (torch's fused
+  attention keeps the scores in float32);
+- the head and the loss are fused, with fewer roundings: probabilities are the softmax of the (rounded) logits, rounded
+  once, not the exponential of a rounded logarithm; the loss is the mean of -log p(target) in float32, with p as stored
+  (2^-9 relative in bfloat16; where one lies above 80 nats, all come from log-sum-exp in float32 instead). p - y is
+  rounded again; 1 / positions multiplies the hidden states and their gradient instead, which is exact if the number of
+  positions is a power of two;
+- the gradients of the input rows of one token are summed in float32, rounded once, and added to the head's gradient.
 
 Chapter: Goldilocks. Sources: [vaswani2017attention], [press2017output].
 """
@@ -19,6 +20,7 @@ Chapter: Goldilocks. Sources: [vaswani2017attention], [press2017output].
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.nn import init
 
@@ -26,6 +28,7 @@ from compute.goldilocks.settings import Settings
 
 LAYER_NORM_EPS = 1e-5
 CHUNK_BYTES = 1 << 20  # of logits at a time: what the second-level cache holds
+ALIGNMENT = 64  # tokens; matrix products on rows of any other length are up to half as fast again
 
 
 class Signals(NamedTuple):
@@ -37,9 +40,14 @@ class Signals(NamedTuple):
 
 
 def layout(settings: Settings, n_tokens: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each parameter by name, in the order in which they lie in the flat buffer."""
+    """Return the shape of each parameter by name, in the order in which they lie in the flat buffer.
+
+    The output matrix comes first, and after it "padding": rows of zeros that fill it up to a whole number of 64. They
+    are no parameters: their logits are set to -inf, so that p, gradient, moments and rows are zero for good.
+    """
     width, hidden = settings.width, settings.feed_forward
-    shapes = {"embedding": (n_tokens, width), "positions": (settings.context, width)}
+    shapes = {output_name(settings): (n_tokens, width), "padding": (-n_tokens % ALIGNMENT, width)}
+    shapes |= {"embedding": (n_tokens, width), "positions": (settings.context, width)}
     for layer in range(settings.layers):
         shapes |= {
             f"{layer}.norm1.weight": (width,), f"{layer}.norm1.bias": (width,),
@@ -49,8 +57,18 @@ def layout(settings: Settings, n_tokens: int) -> dict[str, tuple[int, ...]]:
             f"{layer}.linear1.weight": (hidden, width), f"{layer}.linear1.bias": (hidden,),
             f"{layer}.linear2.weight": (width, hidden), f"{layer}.linear2.bias": (width,),
         }  # fmt: skip
-    shapes |= {"norm.weight": (width,), "norm.bias": (width,)}
-    return shapes if settings.tied else shapes | {"head": (n_tokens, width)}
+    return shapes | {"norm.weight": (width,), "norm.bias": (width,)}
+
+
+def generator_of(seed: int, purpose: str) -> torch.Generator:
+    """Return a generator of its own for each seed and purpose."""
+    state = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+
+
+def output_name(settings: Settings) -> str:
+    """Return the name of the matrix whose rows meet the hidden states, and are watched."""
+    return "embedding" if settings.tied else "head"
 
 
 def views(flat: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
@@ -62,18 +80,20 @@ def views(flat: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, t
 def initial(settings: Settings, n_tokens: int) -> torch.Tensor:
     """Return the flat float32 weights at the start, as nn.TransformerEncoderLayer's defaults draw them.
 
-    in: Xavier uniform, bias 0; out: uniform +-1/sqrt(D), bias 0; linear1, linear2: weights and biases uniform +-1/sqrt(fan
-    in); layer norms 1 and 0; positions N(0, init_std^2); tokens by `init`. An untied head is drawn as the tokens are. The
-    embeddings have a generator of their own, so that runs that differ in `init` share all other weights.
+    in: Xavier uniform, bias 0; out: uniform +-1/sqrt(D), bias 0; linear1, linear2: weights and biases uniform
+    +-1/sqrt(fan in); layer norms 1 and 0; positions N(0, init_std^2); tokens by `init`. An untied head is drawn as the
+    tokens are. Layers, positions and tokens have a generator each: runs that differ in `init` share the other weights.
     """
     shapes = layout(settings, n_tokens)
     weights = views(torch.zeros(sum(map(math.prod, shapes.values()))), shapes)
-    body, rows = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)
+    body, places, rows = (generator_of(settings.seed, purpose) for purpose in ("layers", "positions", "tokens"))
     for name, weight in weights.items():
         if name in ("embedding", "head"):
             _draw_rows(weight, settings, rows)
+        elif name == "padding":
+            continue
         elif name == "positions":
-            weight.normal_(0, settings.init_std, generator=rows)
+            weight.normal_(0, settings.init_std, generator=places)
         elif name.endswith("in.weight"):
             init.xavier_uniform_(weight, generator=body)
         elif "norm" in name and name.endswith("weight"):
@@ -105,17 +125,26 @@ class Transformer:
         self.settings, self.n_tokens = settings, n_tokens
         self.weights, self.gradients = weights, torch.zeros_like(weights)
         self.weight, self.slope = views(weights, shapes), views(self.gradients, shapes)
-        self.output = "embedding" if settings.tied else "head"  # the matrix whose rows we watch
+        self.output = output_name(settings)
+        padded = n_tokens + -n_tokens % ALIGNMENT  # V', the rows of the output matrix with its padding
+        self.matrix = self.weights[: padded * settings.width].view(padded, -1)
+        self.matrix_slope = self.gradients[: padded * settings.width].view(padded, -1)
         n_positions, dtype = settings.batch * settings.context, weights.dtype
         self.mask = torch.full((settings.context, settings.context), -math.inf, dtype=dtype).triu_(1)
-        self.logits = torch.empty(n_positions, n_tokens, dtype=dtype)
+        self.logits = torch.empty(n_positions, padded, dtype=dtype)
         self.slope_hidden = torch.empty(n_positions, settings.width, dtype=dtype)
-        self.chunk = max(16, CHUNK_BYTES // (n_tokens * weights.element_size()) // 16 * 16)  # rows
+        self.chunk = max(16, CHUNK_BYTES // (padded * weights.element_size()) // 16 * 16)  # rows
+
+    def column(self, dead) -> torch.Tensor:
+        """Return what `step` takes as `dead`, from a mask (V,) of bool."""
+        column = self.matrix.new_zeros(len(self.matrix), 1)
+        column[: self.n_tokens, 0] = torch.as_tensor(dead)
+        return column
 
     def step(self, windows: torch.Tensor, dead: torch.Tensor | None = None) -> Signals:
         """Fill `gradients` from windows (batch, context + 1) of int64 ids; each position predicts the next id.
 
-        dead: (V, 1) of the weights' dtype, 1 at dead tokens; with it, their probability is summed too.
+        dead: (V', 1) of the weights' dtype from `column`; with it, the probability of dead tokens is summed too.
         """
         inputs, targets = windows[:, :-1], windows[:, 1:].reshape(-1, 1)  # (batch, context), (N, 1)
         x = torch.nn.functional.embedding(inputs, self.weight["embedding"])  # (batch, context, D)
@@ -133,23 +162,23 @@ class Transformer:
         return Signals(loss, hidden, mass)
 
     def _head(self, hidden, targets, dead) -> tuple[float, torch.Tensor | None]:
-        matrix, slope = self.weight[self.output], self.slope[self.output]
         n_positions, wanted, masses = len(hidden), [], []
         for start in range(0, n_positions, self.chunk):
             rows = slice(start, start + self.chunk)
             p, target = self.logits[rows], targets[rows]
-            torch.mm(hidden[rows], matrix.t(), out=p)  # (chunk, V) logits
-            torch.softmax(p, 1, out=p)
+            torch.mm(hidden[rows], self.matrix.t(), out=p)  # (chunk, V') logits
+            p[:, self.n_tokens :] = -math.inf
+            torch._softmax(p, 1, False, out=p)
             wanted.append(p.gather(1, target)[:, 0])
             if dead is not None:
                 masses.append(torch.mm(p, dead)[:, 0].float())
-            p.scatter_(1, target, wanted[-1][:, None] - 1)  # p - y
-            torch.mm(p, matrix, out=self.slope_hidden[rows])
-        torch.mm(self.logits.t(), hidden * (1 / n_positions), out=slope)  # (V, D)
+            p[torch.arange(len(target)), target[:, 0]] = wanted[-1] - 1  # p - y
+            torch.mm(p, self.matrix, out=self.slope_hidden[rows])
+        torch.mm(self.logits.t(), hidden * (1 / n_positions), out=self.matrix_slope)  # (V', D)
         self.slope_hidden.mul_(1 / n_positions)
         losses = -torch.cat(wanted).float().log_()
         if not float(losses.max()) < 80:  # a p so small that it may have underflowed: the long way, from the logits
-            logits = torch.mm(hidden, matrix.t()).float()
+            logits = torch.mm(hidden, self.weight[self.output].t()).float()
             losses = torch.nn.functional.cross_entropy(logits, targets[:, 0], reduction="none")
         return float(losses.mean()), torch.cat(masses) if masses else None
 
