@@ -20,7 +20,7 @@ FLOORS = {
         "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences", "sentences_geometry",
         "sentences_smoke", "shortlist", "smoke", "tokens", "void",
     },
-    "disk": {"cache", "fingerprints", "integrity", "models", "paths"},
+    "disk": {"cache", "fingerprints", "goldilocks", "integrity", "models", "paths"},
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "results", "results_geometry",
         "results_geometry_tables", "results_lattice",

@@ -14,7 +14,7 @@ places differ from torch's chain of modules:
   positions is a power of two;
 - the gradients of the input rows of one token are summed in float32, rounded once, and added to the head's gradient.
 
-Chapter: Goldilocks. Sources: [vaswani2017attention], [press2017output].
+Chapter: Goldilocks. Source: [press2017tied].
 """
 
 import math
