@@ -46,7 +46,7 @@ lock:            ## both lock files anew, from the ranges in pyproject.toml
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; set -e; \
 	$(PYTHON) -m venv $$scratch; \
 	$$scratch/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" ".[test]"; \
-	$$scratch/bin/python -m pip freeze --all --exclude azimuth --exclude pip >$$scratch/all; \
+	$$scratch/bin/python -m pip freeze --all --exclude azimuth --exclude pip | sed 's/+cpu$$//' >$$scratch/all; \
 	{ sed -n '/^#/p' requirements.lock; cat $$scratch/all; } >$$scratch/lock; \
 	$$scratch/bin/python -m pip install --quiet ".[test,bench]"; \
 	{ sed -n '/^#/p' requirements-bench.lock; $$scratch/bin/python -m pip freeze --all --exclude azimuth --exclude pip \

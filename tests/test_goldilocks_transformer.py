@@ -116,3 +116,52 @@ def test_dead_mass_and_loss_are_those_of_the_softmax():
     p = logits.double().softmax(1)
     torch.testing.assert_close(signals.dead_mass.double(), p[:, 120:].sum(1), rtol=1e-4, atol=1e-7)
     assert signals.loss == pytest.approx(float(loss.detach()), rel=1e-5)
+
+
+def slow_head(ours, hidden, windows):
+    """Loss and its gradient by the logits from bfloat16 logits: exactly, and as F.cross_entropy does it in bfloat16."""
+    logits = torch.mm(hidden, ours.weight["embedding"].t())
+    found = []
+    for kind in (torch.float64, torch.bfloat16):
+        leaf = logits.detach().to(kind).requires_grad_()
+        loss = torch.nn.functional.cross_entropy(leaf, windows[:, 1:].flatten())
+        loss.backward()
+        found.append((loss.item(), leaf.grad.double()))
+    return found
+
+
+@pytest.mark.parametrize("spread", [1, 20])
+def test_the_fused_loss_in_bfloat16_is_nearer_to_the_truth_than_the_plain_one(spread):
+    ours, signals, _, _ = both(SMALL, torch.bfloat16, spread)
+    (loss, slope), (plain_loss, plain_slope) = slow_head(ours, signals.hidden, windows_of(SMALL))
+    assert abs(signals.loss - loss) < 2**-9 and abs(signals.loss - loss) < abs(plain_loss - loss)
+    fused = ours.logits[:, :N_TOKENS].double() / len(signals.hidden)  # p - y, left in the buffer of the logits
+    assert relative(fused, slope) < 2**-8 and relative(fused, slope) < relative(plain_slope, slope)
+    assert not ours.logits[:, N_TOKENS:].any()
+    wanted = fused.t() @ signals.hidden.double()
+    dead = slice(120, N_TOKENS)  # rows that no input touches
+    assert relative(ours.slope["embedding"][dead], wanted[dead]) < 2**-8
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_probability_that_underflows_leaves_the_loss_finite_and_right(dtype):
+    ours, signals, _, _ = both(SMALL, dtype, spread=3_000)
+    (loss, _), _ = slow_head(ours, signals.hidden, windows_of(SMALL))
+    assert loss > 200 and float(ours.logits.min()) == -1
+    assert signals.loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_padding_stays_zero_and_changes_nothing():
+    """The same rows with and without padding: a vocabulary of 192 needs none, one of 191 needs one row."""
+    from compute.goldilocks.protocols import update
+
+    settings = replace(SMALL, weight_decay=4.0)
+    start = transformer.initial(settings, 191)
+    model = transformer.Transformer(settings, 191, start.to(torch.bfloat16))
+    rule = update(settings, model.weights, model.gradients, start)
+    for step in range(1, 6):
+        model.step(windows_of(settings))
+        rule.apply(step)
+    assert model.weight["padding"].shape == (1, 48) and not model.weight["padding"].any()
+    assert transformer.layout(settings, 192)["padding"] == (0, 48)
+    assert torch.isfinite(model.weights).all()
