@@ -22,12 +22,12 @@ FLOORS = {
         "smoke", "telescope", "tokens", "void",
     },
     "disk": {
-        "cache", "fingerprints", "integrity", "models", "paths", "searches",
+        "cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths", "searches",
     },
     "door": {
-        "__init__", "__main__", "cache", "colophon", "contents", "corpus", "desk", "disk", "drawing", "exhibit",
-        "fingerprints", "goldilocks", "integrity", "models", "paths", "results", "results_density",
-        "results_density_tables", "results_geometry", "results_geometry_tables", "results_lattice",
+        "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "experiments",
+        "laboratory", "results", "results_density", "results_density_tables", "results_experiments",
+        "results_geometry", "results_geometry_tables", "results_goldilocks", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables", "results_telescope",
         "results_void", "survey", "tables",
     },
