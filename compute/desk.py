@@ -105,9 +105,10 @@ def _committed(arguments: argparse.Namespace, act: Callable[[str, Call], dict], 
 
 
 def _calls(model: str | None) -> list[tuple[str, Call]]:
-    from compute import contents, experiments, results  # numpy and the model, which `--help` does without
+    # numpy and the model, which `--help` does without
+    from compute import contents, experiments, results, results_swarm
 
-    return contents.calls(results.model(model)) + experiments.calls()
+    return contents.calls(results.model(model)) + experiments.calls() + results_swarm.calls()
 
 
 def _call(arguments: argparse.Namespace) -> tuple[str, Call]:

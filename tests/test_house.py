@@ -20,6 +20,7 @@ FLOORS = {
         "hubs", "lattice", "metric", "neighbors", "quantization", "reconstruction", "residuals", "rounding",
         "scores", "sentences", "sentences_density", "sentences_geometry", "sentences_smoke", "shortlist",
         "smoke", "telescope", "tokens", "void",
+        "figures_dynamics", "sentences_dynamics",
     },
     "disk": {
         "cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths", "searches",
@@ -30,6 +31,7 @@ FLOORS = {
         "results_geometry", "results_geometry_tables", "results_goldilocks", "results_lattice",
         "results_quantization", "results_record", "results_smoke", "results_smoke_tables", "results_telescope",
         "results_void", "survey", "tables",
+        "results_drift", "results_dynamics", "results_swarm",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}
