@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from compute.figures import ACCENT, CONTROL, DAY, MEASURED, NIGHT, SERIES
 from compute.figures_smoke import plain
 
+ROOM = 44  # characters of names at either end of a strip
 HALO = "deepskyblue"  # rings on black
 
 
@@ -143,8 +144,10 @@ def leading_axes(
             colours = [SERIES[group] for group in script[outermost]]
             axes.scatter(place[outermost], np.zeros(2 * named), s=14, c=colours, lw=0, zorder=3, clip_on=False)
             for texts, corner, side in ((low[i], 0.0, "left"), (high[i], 1.0, "right")):
-                label = plain(" · ".join(texts[:named]))
-                axes.text(corner, 0.55, label, transform=axes.transAxes, ha=side, fontsize="small")
+                label = " · ".join(texts[:named])
+                label = plain(label if len(label) <= ROOM else label[: ROOM - 1] + "…")
+                # a strip gives way to no name, however long
+                axes.text(corner, 0.55, label, transform=axes.transAxes, ha=side, fontsize="small", in_layout=False)
             axes.set_yticks([])
             axes.set_ylim(0, None)
             axes.set_ylabel(f"axis {i + 1}", rotation=0, ha="right", va="center")
