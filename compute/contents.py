@@ -12,12 +12,15 @@ from compute import (
     results_geometry_tables,
     results_lattice,
     results_quantization,
+    results_recipe,
     results_smoke,
     results_smoke_tables,
+    results_supernova,
     results_telescope,
     results_void,
 )
 from compute.cache import Call, registry
+from compute.corpus import open_corpus
 from compute.models.weights import Model
 
 CHAPTERS = (
@@ -32,17 +35,19 @@ CHAPTERS = (
     results_void,
     results_density_tables,
     results_telescope,
+    results_recipe,
+    results_supernova,
 )
 
 
 def calls(opened: Model) -> list[tuple[str, Call]]:
     """Every public result that needs no more than the opened model, in the order of the book, with its name.
 
-    A result's arguments are its parameters `catalogue` and `vocabulary`; the others keep their defaults, and a function
-    with one that has none (a file, a count) is no result of a model but a step towards one. A parameter that can only
-    be one of a few words (`Literal`) gives a result for each: `profile:gamma`, `profile:causal`.
+    A result's arguments are its parameters `catalogue` and `vocabulary`, or `corpus`; the others keep their defaults,
+    and a function with one that has none (a file, a count) is no result of a model but a step towards one. A parameter
+    that can only be one of a few words (`Literal`) gives a result for each: `profile:gamma`, `profile:causal`.
     """
-    given = {"catalogue": opened.catalogue, "vocabulary": opened.vocabulary}
+    given = {"catalogue": opened.catalogue, "vocabulary": opened.vocabulary, "corpus": open_corpus()}
     found = []
     for chapter in CHAPTERS:
         for name, function in registry().items():

@@ -74,6 +74,26 @@ def figure(fig: Any, *results: Any, alt: str, wide: bool = False, night: bool = 
     return Exhibit({**note, "kind": "drawing"}, body + drawing.narrow_svg(fig, note["alt"]))
 
 
+def film(reel: Mapping[str, Any], strip: Any, narrow: Any, *results: Any, alt: str) -> Exhibit:
+    """Show a film (`compute.figures_supernova.film`) over its strip of stills, which stands alone without JavaScript.
+
+    strip, narrow: the stills as matplotlib figures, for a page and for a phone. Raises as `figure`.
+    """
+    note = {**_note(results, alt), "kind": "film", "wide": True, "night": True}
+    if not note["alt"]:
+        raise ValueError("a film needs alt='…': one or two sentences that say what is seen; got an empty text")
+    words = html.escape(note["alt"])
+    player = (
+        f'<div class="az-film" role="group" aria-label="Player of the film" hidden><canvas role="img" '
+        f'aria-label="{words}"></canvas><div class="az-film-bar"><button type="button">Play</button>'
+        '<input type="range" min="0" value="0" step="1" aria-label="Step"><output></output></div>'
+        f'<script type="application/json">{_script_json(reel)}</script></div>'
+    )
+    phone = _picture(narrow, note["alt"]).partition('src="')[2].rstrip('">')
+    still = _picture(strip, note["alt"])
+    return Exhibit(note, f'{player}<picture><source media="(max-width: 640px)" srcset="{phone}">{still}</picture>')
+
+
 def telescope(plate: Any, *results: Any, alt: str) -> Exhibit:
     """Show the telescope over a plate (`compute.results_telescope.plate`), which the book hands to the page.
 

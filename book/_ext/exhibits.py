@@ -80,6 +80,8 @@ class FrameExhibits(SphinxTransform):
             return self.picture(base64.b64decode(PIXELS.search(body)[1]), note["alt"])
         if note["kind"] == "interactive":
             self.env.metadata[self.env.docname]["azimuth_plotly"] = True
+        if note["kind"] == "film":
+            self.env.metadata[self.env.docname]["azimuth_film"] = True
         if note["kind"] == "telescope":
             keep(self.app, self.env.docname, note)
         html = nodes.raw("", body, format="html")

@@ -128,6 +128,8 @@ def fill(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) 
         context["ipynb_source"] = f"{pagename}.ipynb"
     if app.env.metadata.get(pagename, {}).get("azimuth_plotly"):
         app.add_js_file(PLOTLY, defer="defer", priority=400)
+    if app.env.metadata.get(pagename, {}).get("azimuth_film"):
+        app.add_js_file("film.js", defer="defer", priority=900)
 
 
 def lighter_head(head: str) -> str:
