@@ -22,7 +22,7 @@ class Experiment:
     steps: int
     changes: dict[str, object] = field(default_factory=dict)  # fields of Settings
     seeds: tuple[int, ...] = SEEDS
-    keeps: tuple[str, ...] = ()  # results beside the run that are shipped, of the first seed: matrix, film
+    keeps: tuple[str, ...] = ()  # results beside the run that are shipped, of the first seed: matrix
 
     def settings(self, seed: int) -> dict[str, object]:
         """The settings of one run, by which it is named: what is not Goldilocks' own, sorted by field."""
@@ -57,7 +57,7 @@ _ALL = (
                SHORT, {"weight_decay": DECAY_THAT_COUNTS}),
     Experiment("one-point", "All tokens start at one point: does the cloud part?",
                SHORT, {"init": "one-point"}, keeps=("matrix",)),
-    Experiment("supernova", "The first hundred steps: what happens at the beginning?", FIRST, keeps=("film",)),
+    Experiment("supernova", "The first hundred steps: what happens at the beginning?", FIRST),
     Experiment("one-point-spread", "All tokens start within some cells of one point: do the dead stay together?",
                SHORT, {"init": "one-point-spread", "init_spread": SPREAD}, keeps=("matrix",)),
 )  # fmt: skip
@@ -83,7 +83,7 @@ def parts(experiment: Experiment, seed: int) -> dict[str, Call]:
 
     corpus, settings, name = open_corpus(), experiment.settings(seed), f"{experiment.name}/{seed}"
     beside = experiment.keeps if seed == experiment.seeds[0] else ()
-    known = {"matrix": results_goldilocks.matrix, "film": results_goldilocks.film}
+    known = {"matrix": results_goldilocks.matrix}
     return {name: results_goldilocks.run.call(corpus, settings)} | {
         f"{name}/{what}": known[what].call(corpus, settings) for what in beside
     }

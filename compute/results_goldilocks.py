@@ -17,7 +17,6 @@ from compute.corpus.census import census as by_script
 PROBE = 100  # steps of a shipped run that its probe repeats
 LAST = 100  # steps whose mean is the final loss
 HELD_OUT_BATCHES = 64  # of the held-out text, from its beginning
-FILM, FRAME = 100, 2  # steps of the film of the dead cloud, and from one frame to the next
 # What may differ in the first 100 steps where the threads or the instruction set are others.
 LOSS_TOLERANCE, STILL_TOLERANCE = 0.05, 0.05  # nats; share of the dead tokens
 
@@ -176,38 +175,6 @@ def final_bits(corpus: Corpus, settings: dict) -> np.ndarray:
     from compute.goldilocks.packing import unpacked
 
     return unpacked(dict(matrix(corpus, settings)))["bits"]
-
-
-@cached
-def film(corpus: Corpus, settings: dict, steps: int = FILM, every: int = FRAME) -> dict:
-    """The first steps of a training as a film of the dead cloud: places (frames, n, 3) float16, gamma units.
-
-    Every frame is seen from the centroid of the first, along the same three axes: those on which the last frame,
-    seen from there, has the largest mean square, drift and shape together; variance is their share of it.
-    Computed from a training of its own, of `steps` steps. Raises ValueError for protocol fp32.
-    """
-    from compute.goldilocks.observation import Summary
-    from compute.goldilocks.settings import Settings
-    from compute.goldilocks.training import train
-    from compute.lattice import BFLOAT16, value
-
-    chosen = Settings(**settings | {"steps": steps})
-    if chosen.protocol == "fp32":
-        raise ValueError("a film is made of bfloat16 rows; protocol fp32 was asked for")
-    watcher = Summary(corpus.dead, chosen.width, steps, snapshots=range(0, steps + 1, every), **_adam(chosen))
-    with tempfile.TemporaryDirectory() as folder:
-        train(chosen, corpus.stream, corpus.dead, Path(folder), [watcher])
-    shown = watcher.snapshots()
-    shots = [value(bits, BFLOAT16) for bits in shown.values()]  # (n, D) float64 each
-    origin = shots[0].mean(axis=0)
-    last = shots[-1] - origin
-    _, sizes, axes = np.linalg.svd(last, full_matrices=False)  # axes: (D, D), a row each
-    return {
-        "places": np.stack([(shot - origin) @ axes[:3].T for shot in shots]).astype(np.float16),
-        "steps": np.array(list(shown), dtype=np.uint16),
-        "variance": (sizes[:3] ** 2 / (sizes**2).sum()).tolist(),
-        "tokens": np.flatnonzero(corpus.dead).astype(np.uint16),
-    }
 
 
 @cached

@@ -43,7 +43,6 @@ def lean(tmp_path, monkeypatch):
     table = [
         Experiment("lean", "Does it run?", 200, LEAN, (1, 2), ("matrix",)),
         Experiment("wide", "And in float32?", 100, LEAN | {"protocol": "fp32"}, (1,)),
-        Experiment("flash", "And its beginning?", 20, LEAN, (1,), ("film",)),
     ]
     monkeypatch.setattr(experiments, "EXPERIMENTS", {one.name: one for one in table})
     return table
@@ -178,16 +177,10 @@ def test_what_the_numbers_are(lean, command):
     assert told["centroid_end"] == [pytest.approx(np.linalg.norm(final.mean(axis=0)), rel=1e-5)]
 
 
-def test_a_float32_run_and_a_film(lean, command):
+def test_a_float32_run(lean, command):
     assert command("wide", "--run")[0] == 0
     found = results_goldilocks.trained(open_corpus(), lean[1].settings(1))
     assert found["matrix"].dtype == np.uint32 and found["second_moment"].min() >= 0
-    assert command("flash", "--run")[0] == 0
-    film = experiments.parts(lean[2], 1)["flash/1/film"].read()
-    assert film["places"].shape == (51, open_corpus().dead.sum(), 3) and film["steps"].tolist() == [*range(0, 101, 2)]
-    assert np.abs(film["places"][0].astype(float).mean(axis=0)).max() < 1e-4 and sum(film["variance"]) <= 1 + 1e-9
-    with pytest.raises(ValueError, match="fp32"):
-        results_goldilocks.film(open_corpus(), lean[1].settings(1))
 
 
 def test_a_run_that_was_killed_goes_on_and_ends_the_same(lean, command, monkeypatch):
