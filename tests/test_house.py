@@ -21,6 +21,7 @@ FLOORS = {
         "neighbors", "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences",
         "sentences_density", "sentences_dynamics", "sentences_geometry", "sentences_goldilocks",
         "sentences_smoke", "shortlist", "smoke", "telescope", "tokens", "void",
+        "embers", "figures_embers", "sentences_embers", "sentences_embers_answers",
     },
     "disk": {
         "cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths", "searches",
@@ -32,6 +33,7 @@ FLOORS = {
         "results_goldilocks", "results_lattice", "results_quantization", "results_recipe",
         "results_recipe_tables", "results_record", "results_smoke", "results_smoke_tables", "results_supernova",
         "results_swarm", "results_telescope", "results_void", "survey", "tables",
+        "results_embers", "results_embers_tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}
