@@ -6,8 +6,9 @@ import platform
 
 import psutil
 
+from compute.cache import audit
 from compute.cache.origin import circumstances
-from compute.contents import calls
+from compute.contents import kept
 from compute.models.weights import Model
 from compute.paths import root
 
@@ -51,15 +52,14 @@ def card(model: Model) -> dict[str, list[str]]:
 
 
 def cache(model: Model) -> dict[str, list]:
-    """The results of this book on this model: their state, what they cost and when they were computed."""
-    named = calls(model)
-    made = [call.run().provenance for _, call in named]
+    """The results of this book that are here: where they are kept, what they cost and when they were computed."""
+    rows = [row for row in audit.status(kept(model)) if row["state"] in ("fresh", "shipped")]
     return {
-        "result": [name for name, _ in named],
-        "kept as": [provenance.layer for provenance in made],
-        "seconds": [provenance.seconds for provenance in made],
-        "computed": [provenance.date for provenance in made],
-        "key": [provenance.key[:12] for provenance in made],
+        "result": [row["name"] for row in rows],
+        "kept as": ["cache" if row["state"] == "fresh" else "shipped" for row in rows],
+        "seconds": [row["seconds"] for row in rows],
+        "computed": [row["date"] for row in rows],
+        "key": [row["key"][:12] for row in rows],
     }
 
 

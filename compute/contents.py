@@ -62,3 +62,10 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
                     call = function.call(**wanted, **dict(zip(words, chosen, strict=True)))
                     found.append((":".join([short, *chosen]), call))
     return found
+
+
+def kept(opened: Model) -> list[tuple[str, Call]]:
+    """Every result that may lie in the cache: those of the model, the long runs, and the trainings that are dissected."""
+    from compute import experiments, results_swarm
+
+    return calls(opened) + experiments.calls() + results_swarm.calls()

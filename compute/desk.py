@@ -106,9 +106,9 @@ def _committed(arguments: argparse.Namespace, act: Callable[[str, Call], dict], 
 
 def _calls(model: str | None) -> list[tuple[str, Call]]:
     # numpy and the model, which `--help` does without
-    from compute import contents, experiments, results, results_swarm
+    from compute import contents, results
 
-    return contents.calls(results.model(model)) + experiments.calls() + results_swarm.calls()
+    return contents.kept(results.model(model))
 
 
 def _call(arguments: argparse.Namespace) -> tuple[str, Call]:

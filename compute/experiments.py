@@ -78,13 +78,14 @@ def run_of(experiment: Experiment, seed: int) -> Call:
 
 def parts(experiment: Experiment, seed: int) -> dict[str, Call]:
     """What is shipped of one run, by the name that the desk knows it by: the run, 'pure-bf16/42', and what it keeps."""
-    from compute import results_goldilocks
+    from compute import results_embers, results_goldilocks
     from compute.corpus import open_corpus
 
     corpus, settings, name = open_corpus(), experiment.settings(seed), f"{experiment.name}/{seed}"
+    ends = {f"{name}/remains": results_embers.remains.call(corpus, settings)} if experiment.steps > FIRST else {}
     beside = experiment.keeps if seed == experiment.seeds[0] else ()
     known = {"matrix": results_goldilocks.matrix}
-    return {name: results_goldilocks.run.call(corpus, settings)} | {
+    return {name: results_goldilocks.run.call(corpus, settings)} | ends | {
         f"{name}/{what}": known[what].call(corpus, settings) for what in beside
     }
 

@@ -126,7 +126,7 @@ def test_a_run_from_nothing_to_shipped(lean, command, tmp_path, monkeypatch):
 
     code, _, err = command("lean", "--ship")
     assert code == 0 and [line.split()[1] for line in err.splitlines()] == [
-        "lexicon:", "lean/1:", "lean/1/matrix:", "lean/2:"
+        "lexicon:", "lean/1:", "lean/1/remains:", "lean/1/matrix:", "lean/2:", "lean/2/remains:"
     ]  # fmt: skip
     shutil.rmtree(tmp_path / "cache")  # a fresh clone: what is shipped is enough, and no text is tokenised
     shutil.rmtree(tmp_path / "results" / "writing", ignore_errors=True)
