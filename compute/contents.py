@@ -65,7 +65,7 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
 
 
 def kept(opened: Model) -> list[tuple[str, Call]]:
-    """Every result that may lie in the cache: those of the model, the long runs, and the trainings that are dissected."""
+    """Every result that may be kept: those of the model, the long runs, and the trainings that are dissected."""
     from compute import experiments, results_swarm
 
     return calls(opened) + experiments.calls() + results_swarm.calls()
