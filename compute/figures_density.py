@@ -14,6 +14,14 @@ from compute.figures import ACCENT, CONTROL, DAY, MEASURED, NIGHT, SERIES, name_
 MARK = "deepskyblue"  # on black, as on the sky maps
 
 
+def _swarm(axes, x: np.ndarray, y: np.ndarray, grid: tuple[int, int], colour_map: str):
+    """Draw points as counts in hexagons, y and counts logarithmic, a single one bright enough to be seen on black."""
+    shown = axes.hexbin(x, y, gridsize=grid, yscale="log", bins="log", cmap=colour_map, mincnt=1, linewidths=0.2)
+    low, high = shown.get_clim()
+    shown.set_clim(low / 4, high)
+    return shown
+
+
 def cloud(
     radius: np.ndarray,
     density: np.ndarray,
@@ -32,18 +40,7 @@ def cloud(
         axes = figure.subplots()
         finite = np.isfinite(density)
         axes.set_yscale("log")
-        shown = axes.hexbin(
-            radius[finite],
-            density[finite],
-            gridsize=(260, 130),
-            yscale="log",
-            bins="log",
-            cmap=colour_map,
-            mincnt=1,
-            linewidths=0.2,
-        )
-        low, high = shown.get_clim()
-        shown.set_clim(low / 4, high)  # a single token must still be seen on black
+        shown = _swarm(axes, radius[finite], density[finite], (260, 130), colour_map)
         circled = marked[finite[marked]]
         axes.plot(radius[circled], density[circled], "o", ms=7, mfc="none", mec=MARK, mew=0.8, label=mark_label)
         axes.grid(lw=0.4)
@@ -178,18 +175,7 @@ def named(
     with matplotlib.rc_context(NIGHT):
         figure = Figure(figsize=(11, 5.4), layout="constrained")
         axes = figure.subplots()
-        shown = axes.hexbin(
-            radius,
-            np.maximum(occurrences, 0.5),
-            gridsize=(260, 110),
-            yscale="log",
-            bins="log",
-            cmap=colour_map,
-            mincnt=1,
-            linewidths=0.2,
-        )
-        low, high = shown.get_clim()
-        shown.set_clim(low / 4, high)
+        shown = _swarm(axes, radius, np.maximum(occurrences, 0.5), (260, 110), colour_map)
         axes.axhline(k, color=MARK, lw=0.8)
         axes.text(radius.max(), k, f"everybody's share: {k}", color=MARK, ha="right", va="bottom")
         axes.grid(lw=0.4)
