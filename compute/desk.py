@@ -72,11 +72,10 @@ def gc(arguments: argparse.Namespace) -> int:
     """Lists what can go, and lets it go if told to."""
     rows = audit.sweep(arguments.delete, arguments.older_than)
     total = sum(row["bytes"] for row in rows)
-    shown = [row | dict(zip(("function", "key"), row["path"].rsplit("/", 2)[1:], strict=True)) for row in rows]
     columns = {"why": ("kind", str), "function": ("function", str), "key": ("key", start)}
     columns |= {"size": ("bytes", size), "since (UTC)": ("date", moment)}
     done = "removed" if arguments.delete else "could go; nothing was removed (--delete does)"
-    table = [*lines(shown, columns), "", f"{len(rows)} folders, {size(total)}, {done}"]
+    table = [*lines(rows, columns), "", f"{len(rows)} folders, {size(total)}, {done}"]
     return _print(arguments, {"deleted": arguments.delete, "bytes": total, "found": rows}, table if rows else [NOTHING])
 
 
