@@ -26,7 +26,7 @@ PAUSES = (0.1, 0.4, 1.5, 5.0)  # seconds between five tries, each stretched by u
 FOREIGN = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "aiohttp": ("ClientError",)}
 FULL = (errno.ENOSPC, errno.EDQUOT)  # it is our disk, and whoever asked knows what to say of that
 HOPELESS = ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError")  # to try again would not help
-OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "memory"}  # stores without folders, where none has to be made
+OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "memory"}  # stores without folders, where a thing appears at once
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,19 @@ class Store:
         return self._ask(f"listing {below or 'it'}", find)
 
     def put(self, source: Path | bytes, name: str) -> None:
-        """Puts a file, or bytes, there; on S3 and its like it appears whole or not at all."""
+        """Puts a file, or bytes, there, so that it appears whole or not at all: at once, or by a rename."""
 
         def put(files: "AbstractFileSystem", root: str) -> None:
-            path = f"{root}/{name}"
+            path = draft = f"{root}/{name}"
             if OBJECTS.isdisjoint([files.protocol] if isinstance(files.protocol, str) else files.protocol):
                 files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                draft = f"{path}.part"
             if isinstance(source, bytes):
-                files.pipe_file(path, source)
+                files.pipe_file(draft, source)
             else:
-                files.put_file(str(source), path)
+                files.put_file(str(source), draft)
+            if draft != path:
+                files.mv(draft, path)
 
         self._ask(f"writing {name}", put)
 
