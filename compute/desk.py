@@ -168,9 +168,9 @@ COMMANDS = [
         verify,
         False,
         "read every kept byte again and check it",
-        "Checks the SHA-256 of each file of each entry in the cache and in data/results; where AZIMUTH_CACHE is a store,\n"
-        "all that lies there too, which it fetches once. Changes nothing: a damaged entry is put aside, and computed\n"
-        "again, when it is next asked for. Exit code 1 if there is one.",
+        "Checks the SHA-256 of each file of each entry in the cache and in data/results; where AZIMUTH_CACHE is a\n"
+        "store, it fetches and checks all that lies there, too. Changes nothing: a damaged entry is put aside, and\n"
+        "computed again, when it is next asked for. Exit code 1 if there is one.",
     ),
     (
         gc,
@@ -178,8 +178,8 @@ COMMANDS = [
         "what of the cache can go (a dry run; --delete removes it)",
         "Lists entries that were computed by code other than today's, damaged ones, and what killed runs left\n"
         "behind. Entries of other models stay, and so does what a running process writes. Old entries do no harm\n"
-        "but take room: on another branch they may be today's. Deleting all of data/cache is safe too. In a store that\n"
-        "is shared, --delete deletes for all: entries of other code than yours may be of theirs.\n\n"
+        "but take room: on another branch they may be today's. Deleting all of data/cache is safe too. In a\n"
+        "store that is shared, --delete deletes for all: entries of other code than yours may be of theirs.\n\n"
         "  python -m compute gc --older-than 30\n"
         "  python -m compute gc --delete\n",
     ),

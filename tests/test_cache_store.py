@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import planets
 import pytest
 from planets import child, same, wait_for
@@ -496,6 +497,21 @@ def test_a_workspace_that_cannot_be_saved_is_a_warning(cloud, monkeypatch, sky):
     with pytest.warns(RuntimeWarning, match="could not be saved for others: the store s3://.* The run goes on"):
         assert cloud.load().climb(6)["file"].read_text() == "0 1 2 3 4 5"
     assert not integrity.watchers
+
+
+def test_checkpoints_and_half_done_searches_are_what_saves_a_workspace(tmp_path, monkeypatch):
+    """They appear whole, by `write_whole`, and whoever writes them otherwise has to save the workspace otherwise."""
+    import torch
+
+    from compute import searches
+    from compute.goldilocks import checkpoints
+    from compute.neighbors import begin
+
+    seen = []
+    monkeypatch.setattr(integrity, "watchers", [lambda path: seen.append((path.name, path.stat().st_size > 0))])
+    checkpoints.save(tmp_path, 1, {}, {"weights": torch.zeros(3)})
+    searches._keep(tmp_path / "search.npz", begin(np.arange(4), 1, 2), np.zeros(32, np.uint8))
+    assert seen == [("checkpoint.safetensors", True), ("search.npz", True)]
 
 
 # Other stores, and none

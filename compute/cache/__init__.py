@@ -144,7 +144,7 @@ class Call:
         The places: the cache's folder, the committed layer, and the store, if there is one.
         """
         found = self._read(mend)
-        if found is None and not self.entry().exists() and (mend or mirror.has(self.function, self.key)):
+        if found is None and (mend or mirror.has(self.function, self.key)):
             with nullcontext() if mend else entries.lock(self.function, self.key):
                 if mirror.bring(self.function, self.key):
                     found = self._read(mend)
