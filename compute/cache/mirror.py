@@ -28,7 +28,7 @@ def has(function: str, key: str) -> bool:
 
 
 def seen(function: str) -> Iterator[versions.Version]:
-    """Whole versions of all entries of a function, as of a second ago, for listings."""
+    """Whole versions of all entries of a function, as of two seconds ago at most, for listings."""
     if there := place():
         yield from (one for one in versions.glimpsed(there, function) if one.state == "whole")
 

@@ -26,6 +26,7 @@ PAUSES = (0.1, 0.4, 1.5, 5.0)  # seconds between five tries, each stretched by u
 FOREIGN = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "aiohttp": ("ClientError",)}
 FULL = (errno.ENOSPC, errno.EDQUOT)  # it is our disk, and whoever asked knows what to say of that
 HOPELESS = ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError")  # to try again would not help
+TRIED = ("EndpointConnectionError", "ConnectTimeoutError")  # five times by botocore, before we hear of it
 OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "memory"}  # stores without folders, where a thing appears at once
 
 
@@ -103,8 +104,9 @@ class Store:
             except _failures() as error:
                 if absent and isinstance(error, FileNotFoundError) or getattr(error, "errno", None) in FULL:
                     raise
-                final = isinstance(error, PermissionError | FileNotFoundError) or type(error).__name__ in HOPELESS
-                if pause is None or final:
+                kind = type(error).__name__
+                final = isinstance(error, PermissionError | FileNotFoundError) or kind in HOPELESS
+                if pause is None or final or kind in TRIED and tries > 1:
                     raise OSError(self._told(what, tries, error)) from None  # its traceback may hold the whole URL
             time.sleep(pause * random.SystemRandom().uniform(1, 2))
         raise AssertionError("the last try returns or raises")

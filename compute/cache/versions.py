@@ -25,10 +25,10 @@ from compute.integrity import sha256_of
 
 DAMAGED = "DAMAGED"
 WORKSPACES = "workspace/"
-RECENT = 1.0  # seconds for which `glimpsed` may tell what it saw before
+RECENT = 2.0  # seconds for which `glimpsed` may tell what it saw before
 TRIES = 2  # of a fetch: what differs once may be the network's doing
 
-_glimpsed: dict[tuple[str, str], tuple[float, list["Version"]]] = {}
+_glimpsed: dict[str, tuple[float, dict[str, list["Version"]]]] = {}  # by URL: when, and what by function
 
 
 @dataclass(frozen=True, order=True)
@@ -125,12 +125,14 @@ def every(place: Store, function: str = "", key: str = "", shelf: str = "") -> l
 
 
 def glimpsed(place: Store, function: str) -> list[Version]:
-    """As `every`, but what it tells may be a second old: for listings that ask for hundreds of keys."""
-    then, versions = _glimpsed.get((place.url, function), (-RECENT, []))
+    """As `every`, but what it tells may be seconds old: for listings that ask for hundreds of keys."""
+    then, by_function = _glimpsed.get(place.url, (-RECENT, {}))
     if time.monotonic() - then >= RECENT:
-        versions = every(place, function)
-        _glimpsed[place.url, function] = (time.monotonic(), versions)
-    return versions
+        by_function = {}
+        for version in every(place):
+            by_function.setdefault(version.function, []).append(version)
+        _glimpsed[place.url] = (time.monotonic(), by_function)
+    return by_function.get(function, [])
 
 
 def publish(place: Store, function: str, key: str, contents: Mapping[str, Path | bytes], shelf: str = "") -> Version:
