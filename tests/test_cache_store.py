@@ -112,12 +112,14 @@ def test_what_one_machine_computes_the_others_read(cloud, tmp_path, monkeypatch,
     right, written = f(), files(4)
     assert paths.cache_folder().is_relative_to(tmp_path / "here") and f.call().state() == "fresh"
     machine(monkeypatch, tmp_path, "elsewhere")
+    begun = len(sky.requests)
     assert f.call().state() == "fresh" and not f.call().entry().exists(), "to look is not to fetch"
     assert audit.status([("f", f.call())])[0]["bytes"] > 1000 and f.call().read().provenance.layer == "cache"
     assert same(f(), right) and f().provenance == right.provenance
     assert files(4)["numbers"].read_text() == "0 1 2 3" and files(4)["numbers"].is_relative_to(tmp_path / "elsewhere")
     assert cloud.runs() == 1 and cloud.runs("files") == 1 and written["n"] == 4
     assert {name.rpartition("/")[2] for name in there()} >= {store.SUMS, store.RECORD, store.TENSORS, "numbers.txt"}
+    assert not [request for request in sky.requests[begun:] if not request.startswith(("GET", "HEAD"))]
     before = len(sky.requests)
     f(), files(4)
     assert len(sky.requests) == before, "what is here already asks the store for nothing"
@@ -354,6 +356,7 @@ def test_damage_in_the_store_is_noticed_told_of_and_computed_again(cloud, tmp_pa
         assert f.call().state() == "fresh", "nobody has looked at it yet"
         with pytest.warns(DamageWarning, match=r"s3://.* is damaged: .*marked as damaged there") as caught:
             assert same(f(), right)
+        assert name.rpartition("/")[2] in str(caught[0].message), "it says what"
         assert len(caught) == 1 and cloud.runs() == count + 1
         machine(monkeypatch, tmp_path, f"machine {count}, another")
         assert same(f(), right) and cloud.runs() == count + 1, "the others read the new version, and are not told"

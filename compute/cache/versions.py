@@ -86,19 +86,23 @@ class Version:
 
     def _fetch(self, draft: Path) -> None:
         draft.mkdir(parents=True)
-        self.place.get(f"{self.path}/{store.SUMS}", draft / store.SUMS)
+        self._get(store.SUMS, draft)
         if (found := sha256_of(draft / store.SUMS)) != self.digest:
             raise ValueError(f"{store.SUMS} has SHA-256 {found[:12]}, not {self.digest[:12]}")
         for name in store.sums_of(draft):
-            (draft / name).parent.mkdir(parents=True, exist_ok=True)
-            if name not in self.sizes:
-                raise FileNotFoundError(f"{name} is missing")
-            self.place.get(f"{self.path}/{name}", draft / name)
+            self._get(name, draft)
         store.verified(draft, {store.RECORD})
         told = store.glance(draft / store.RECORD)
         if (told.get("function"), told.get("key")) != (self.function, self.key):
             raise ValueError(f"it is the entry of {told.get('function')} {told.get('key')}, under another name")
         store.flush(draft)
+
+    def _get(self, name: str, draft: Path) -> None:
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.place.get(f"{self.path}/{name}", draft / name)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{name} is missing") from None
 
     def withdraw(self, damage: str) -> None:
         """Says in the store that it is damaged; from now on it is not there for anybody."""
