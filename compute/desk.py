@@ -72,11 +72,10 @@ def gc(arguments: argparse.Namespace) -> int:
     """Lists what can go, and lets it go if told to."""
     rows = audit.sweep(arguments.delete, arguments.older_than)
     total = sum(row["bytes"] for row in rows)
-    shown = [row | dict(zip(("function", "key"), row["path"].rsplit("/", 2)[1:], strict=True)) for row in rows]
     columns = {"why": ("kind", str), "function": ("function", str), "key": ("key", start)}
     columns |= {"size": ("bytes", size), "since (UTC)": ("date", moment)}
     done = "removed" if arguments.delete else "could go; nothing was removed (--delete does)"
-    table = [*lines(shown, columns), "", f"{len(rows)} folders, {size(total)}, {done}"]
+    table = [*lines(rows, columns), "", f"{len(rows)} folders, {size(total)}, {done}"]
     return _print(arguments, {"deleted": arguments.delete, "bytes": total, "found": rows}, table if rows else [NOTHING])
 
 
@@ -169,8 +168,9 @@ COMMANDS = [
         verify,
         False,
         "read every kept byte again and check it",
-        "Checks the SHA-256 of each file of each entry in the cache and in data/results. Changes nothing: a damaged\n"
-        "entry is put aside, and computed again, when it is next asked for. Exit code 1 if there is one.",
+        "Checks the SHA-256 of each file of each entry in the cache and in data/results; where AZIMUTH_CACHE is a\n"
+        "store, it fetches and checks all that lies there, too. Changes nothing: a damaged entry is put aside, and\n"
+        "computed again, when it is next asked for. Exit code 1 if there is one.",
     ),
     (
         gc,
@@ -178,7 +178,8 @@ COMMANDS = [
         "what of the cache can go (a dry run; --delete removes it)",
         "Lists entries that were computed by code other than today's, damaged ones, and what killed runs left\n"
         "behind. Entries of other models stay, and so does what a running process writes. Old entries do no harm\n"
-        "but take room: on another branch they may be today's. Deleting all of data/cache is safe too.\n\n"
+        "but take room: on another branch they may be today's. Deleting all of data/cache is safe too. In a\n"
+        "store that is shared, --delete deletes for all: entries of other code than yours may be of theirs.\n\n"
         "  python -m compute gc --older-than 30\n"
         "  python -m compute gc --delete\n",
     ),

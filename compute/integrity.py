@@ -6,13 +6,15 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from compute import fingerprints
+
+watchers: list[Callable[[Path], None]] = []  # called with each file that `write_whole` has made appear
 
 
 def sha256_of(path: Path) -> str:
@@ -47,6 +49,8 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
     finally:
         draft.unlink(missing_ok=True)  # still there only if something went wrong
     flush_folder(path.parent)
+    for watcher in tuple(watchers):
+        watcher(path)
 
 
 def flush_folder(folder: Path) -> None:

@@ -1,8 +1,11 @@
 """Where things lie on disk: the one place that knows the project's folders and the variables that move
 them."""
 
+import hashlib
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 
 def root() -> Path:
@@ -15,11 +18,25 @@ def _movable(variable: str, default: str) -> Path:
 
     From the root and not from the working folder, because a chapter's kernel runs in the chapter's folder.
     """
-    return root() / Path(os.environ.get(variable) or default).expanduser()
+    named = os.environ.get(variable) or default
+    if named.startswith("file://"):
+        named = url2pathname(urlsplit(named).path)
+    return root() / Path(named).expanduser()
+
+
+def cache_url() -> str | None:
+    """The store that AZIMUTH_CACHE names by a URL (s3://bucket/prefix, say); None where it names a folder."""
+    named = os.environ.get("AZIMUTH_CACHE", "")
+    return named.rstrip("/") if "://" in named and not named.startswith("file://") else None
 
 
 def cache_folder() -> Path:
-    """The computed results, ignored by git and always safe to delete; AZIMUTH_CACHE moves it."""
+    """The computed results, ignored by git and always safe to delete; AZIMUTH_CACHE moves it.
+
+    Before a store it is the store's mirror on this machine, one folder for each URL; AZIMUTH_CACHE_LOCAL moves those.
+    """
+    if url := cache_url():
+        return _movable("AZIMUTH_CACHE_LOCAL", "data/cache/mirrors") / hashlib.sha256(url.encode()).hexdigest()[:16]
     return _movable("AZIMUTH_CACHE", "data/cache")
 
 

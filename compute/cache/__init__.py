@@ -3,28 +3,25 @@
 Each entry lies in `<folder>/<function>/<key>/` (see `compute.cache.store`); beside the functions lie `writing/`
 (entries on their way), `workspace/` (files of functions that are running, or were killed), `damaged/` and
 `locks/`. Two layers: the cache, and under it the committed results, read only; AZIMUTH_FRESH=1 ignores the
-second.
+second. Where AZIMUTH_CACHE is the URL of a store, that folder is a mirror of it (see `compute.cache.mirror`).
 """
 
 import functools
 import inspect
-import json
 import os
 import shutil
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from compute import paths
-from compute.cache import entries, origin, reach, store
+from compute.cache import entries, mirror, origin, reach, store, workspaces
 from compute.cache import key as naming
-
-
-class DamageWarning(UserWarning):
-    """An entry of the cache was damaged; it has been put aside and is computed again."""
+from compute.cache.store import DamageWarning
 
 
 @dataclass(frozen=True)
@@ -129,18 +126,31 @@ class Call:
     def run(self) -> Result:
         """The result: read where it is kept, else computed, kept and read back; one computes, others wait."""
         found = self.read()
-        if found is None:
+        if found is None or mirror.owes(self.function, self.key):
             with entries.lock(self.function, self.key):
                 found = self.read(mend=True)
                 if found is None:
                     self._compute()
-                    found = self.read()
+                    found = self._read(mend=False)
+                if found is not None:
+                    self._share()
         if found is None:
             raise OSError(f"{self.function} was written to {self.entry()}, but cannot be read back: check that disk")
         return found
 
     def read(self, mend: bool = False) -> Result | None:
-        """The kept result of the first layer that has it, or None; `mend`, under the lock, puts damage aside."""
+        """The kept result of the first place that has it, or None; `mend`, under the lock, puts damage aside.
+
+        The places: the cache's folder, the committed layer, and the store, if there is one.
+        """
+        found = self._read(mend)
+        if found is None and (mend or mirror.has(self.function, self.key)):
+            with nullcontext() if mend else entries.lock(self.function, self.key):
+                if mirror.bring(self.function, self.key):
+                    found = self._read(mend)
+        return found
+
+    def _read(self, mend: bool) -> Result | None:
         for layer, folder in entries.layers():
             entry = folder / self.function / self.key
             try:
@@ -167,7 +177,9 @@ class Call:
         for layer, folder in entries.layers():
             if (folder / self.function / self.key / store.SUMS).is_file():
                 return "fresh" if layer == "cache" else "shipped"
-        alike = any(record.get("inputs") == self.inputs for _, _, record in entries.kin(self.function))
+        if any(version.key == self.key for version in mirror.seen(self.function)):
+            return "fresh"
+        alike = any(record.get("inputs") == self.inputs for _, record in mirror.kin(self.function))
         return "stale" if alike else "missing"
 
     def _mend(self, entry: Path, layer: str, damage: str) -> None:
@@ -180,41 +192,44 @@ class Call:
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(entry, aside)
             shutil.rmtree(self.workspace(), ignore_errors=True)  # it may share files with the damaged entry
-        message = f"the entry {entry} is damaged: {damage}. {done}, and the result is computed again"
+        again = "fetched again, or computed" if paths.cache_url() else "computed again"
+        message = f"the entry {entry} is damaged: {damage}. {done}, and the result is {again}"
         warnings.warn(message, DamageWarning, stacklevel=5)
 
     def workspace(self) -> Path:
         """The folder that is handed to a function with a workspace; it survives a kill."""
-        return paths.cache_folder() / "workspace" / self.function / self.key
+        return workspaces.folder(self.function, self.key)
 
     def _compute(self) -> None:
         origin.check(self.roots, self.code)
-        extra = {}
-        if self.target.workspace:
-            extra["workspace"] = self.workspace()
-            with entries.explained(f"the workspace of {self.function}", self.workspace(), 0):
-                self.workspace().mkdir(parents=True, exist_ok=True)
-                note = {"format": naming.FORMAT, "roots": list(self.roots), "code": self.code}
-                self.workspace().with_suffix(".json").write_text(json.dumps(note))  # for gc: what it was for
-        start = time.perf_counter()
-        value = self.target.function(*self.given.args, **self.given.kwargs, **extra)
-        seconds = time.perf_counter() - start
+        note = {"format": naming.FORMAT, "roots": list(self.roots), "code": self.code}  # for gc: what it was for
+        with workspaces.opened(self.function, self.key, note) if self.target.workspace else nullcontext() as workspace:
+            extra = {"workspace": workspace} if workspace else {}
+            start = time.perf_counter()
+            value = self.target.function(*self.given.args, **self.given.kwargs, **extra)
+            seconds = time.perf_counter() - start
         if (now := _inputs(self.target, self.bound)) != self.inputs:
             changed = ", ".join(name for name in now if now[name] != self.inputs[name])
             raise RuntimeError(f"{self.function}: {changed} changed while it was being computed from; call it again")
         origin.remember(self.target.function.__module__)
         if not isinstance(value, dict):
             raise TypeError(f"{self.function} returned a {type(value).__qualname__}; a cached function returns a dict")
-        parts = store.Parts(value, extra.get("workspace"))
+        parts = store.Parts(value, workspace)
         record = {
             "function": self.function, "key": self.key, "arguments": self.arguments, "seconds": seconds,
             "date": datetime.now(UTC).isoformat(timespec="seconds"), "model": self.model, **origin.circumstances(),
             "format": naming.FORMAT, "inputs": self.inputs, "roots": list(self.roots), "code": self.code,
         }  # fmt: skip
         entries.place(self.entry(), lambda folder: store.write(folder, record, parts), parts.size())
-        if extra:
-            shutil.rmtree(self.workspace())
-            self.workspace().with_suffix(".json").unlink(missing_ok=True)
+        if workspace:
+            workspaces.close(self.function, self.key)
+
+    def _share(self) -> None:
+        """Gives the store, if there is one, what it lacks; of what it has no workspace is needed any more."""
+        if mirror.owes(self.function, self.key):
+            mirror.send(self.function, self.key)
+            if self.target.workspace:
+                workspaces.forget(self.function, self.key)
 
 
 def _inputs(target: _Target, bound: inspect.BoundArguments) -> dict[str, object]:

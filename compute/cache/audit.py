@@ -5,11 +5,13 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from compute import paths
-from compute.cache import Call, entries, origin, store
+from compute.cache import Call, entries, mirror, origin, stock, store
 from compute.cache.key import FORMAT
+from compute.cache.versions import Version
 
 DAY = 86_400  # seconds
 
@@ -21,17 +23,25 @@ def status(calls: Iterable[tuple[str, Call]]) -> list[dict]:
 
 def _row(name: str, call: Call) -> dict:
     state = call.state()
-    entry = None if state == "missing" else _nearest(call, state)
-    record = store.glance(entry / store.RECORD) if entry else {}
+    kept = None if state == "missing" else _nearest(call, state)
+    record = _record(kept) if kept else {}
     row = {"name": name, "key": call.key, "state": state, "seconds": record.get("seconds")}
-    return row | {"bytes": store.size(entry) if entry else None, "date": record.get("date")}
+    return row | {"bytes": _size(kept) if kept else None, "date": record.get("date")}
+
+
+def _record(kept: Path | Version) -> dict:
+    return store.glance(kept / store.RECORD) if isinstance(kept, Path) else kept.record()
+
+
+def _size(kept: Path | Version) -> int:
+    return store.size(kept) if isinstance(kept, Path) else kept.bytes
 
 
 def why(name: str, call: Call) -> dict:
     """What a key is made of; where its entry comes from, or what differs from the nearest one that is kept."""
     told = _row(name, call) | {"function": call.function, "model": call.model, "arguments": call.arguments}
     entry = _nearest(call, told["state"])
-    record = store.glance(entry / store.RECORD) if entry else {}
+    record = _record(entry) if entry else {}
     told |= {"code": sorted(call.code), "entry": str(entry) if entry else None, "origin": None, "differs": None}
     if told["state"] in ("fresh", "shipped"):
         told["origin"] = {part: record.get(part) for part in ("versions", "machine", "threads", "blessed")}
@@ -40,16 +50,18 @@ def why(name: str, call: Call) -> dict:
     return told
 
 
-def _nearest(call: Call, state: str) -> Path | None:
+def _nearest(call: Call, state: str) -> Path | Version | None:
     """The entry of a result, or the newest of those that have most in common with it."""
     if state in ("fresh", "shipped"):
-        return call.entry("cache" if state == "fresh" else "shipped")
+        entry = call.entry("cache" if state == "fresh" else "shipped")
+        only_there = (one for one in mirror.seen(call.function) if one.key == call.key)
+        return entry if entry.is_dir() else next(only_there, None)
 
-    def nearness(kept: tuple[str, Path, dict]) -> tuple[bool, int, str]:
-        inputs, date = kept[2].get("inputs", {}), str(kept[2].get("date"))
+    def nearness(kept: tuple[Path | Version, dict]) -> tuple[bool, int, str]:
+        inputs, date = kept[1].get("inputs", {}), str(kept[1].get("date"))
         return inputs == call.inputs, sum(inputs.get(name) == value for name, value in call.inputs.items()), date
 
-    return max(entries.kin(call.function), key=nearness, default=(None, None, {}))[1]
+    return max(mirror.kin(call.function), key=nearness, default=(None, {}))[0]
 
 
 def _differences(call: Call, record: dict) -> dict:
@@ -72,7 +84,10 @@ def _differences(call: Call, record: dict) -> dict:
 
 
 def verify() -> Iterator[dict]:
-    """Reads every entry of both layers: {layer, function, key, bytes, damage}, where damage is None if it is whole."""
+    """Reads every entry of both layers, and of the store, if there is one, fetching each version of it once.
+
+    Rows of {layer, function, key, bytes, damage}, where damage is None if it is whole.
+    """
     for layer, folder in entries.all_layers():
         for entry in entries.every(folder):
             damage = None
@@ -82,30 +97,38 @@ def verify() -> Iterator[dict]:
                 damage = str(error)
             row = {"layer": layer, "function": entry.parent.name, "key": entry.name, "bytes": store.size(entry)}
             yield row | {"damage": damage}
+    for version in stock.versions():
+        if version.state != "unfinished":
+            row = {"layer": "store", "function": version.function, "key": version.key, "bytes": version.bytes}
+            yield row | {"damage": stock.damage(version)}
 
 
 def sweep(delete: bool = False, older_than: float = 0) -> list[dict]:
     """What can go: entries of other code than today's, damaged ones, abandoned drafts and workspaces.
 
-    Rows of {kind, path, bytes, date, removed}. Nothing goes unless `delete`; with `older_than`, only what is older than
-    so many days. What a living process writes stays (its lock says so), and so does the workspace of a killed run that
-    today's code would resume.
+    Rows of {kind, function, key, path, bytes, date, removed}; of a store, path is a URL. Nothing goes unless `delete`;
+    with `older_than`, only what is older than so many days. What a living process writes stays (its lock says so, or in
+    a store its age), and so does the workspace of a killed run that today's code would resume.
     """
     rows = []
-    for kind, path in _leftovers():
-        record = store.glance(path / store.RECORD)
-        seconds = path.stat().st_mtime
-        if date := record.get("date"):
-            seconds = datetime.fromisoformat(date).timestamp()
-        if time.time() - seconds < older_than * DAY:
+    for kind, kept in chain(_leftovers(), stock.leftovers()):
+        since = _since(kept)
+        if time.time() - since < older_than * DAY:
             continue
-        date = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-        row = {"kind": kind, "path": str(path), "bytes": store.size(path), "date": date, "removed": False}
-        with entries.lock(path.parent.name, path.name.partition(".")[0], wait=False) as held:
-            if held and path.exists():
-                row["removed"] = delete and _remove(path)
-                rows.append(row)
+        function, key = (kept.parent.name, kept.name) if isinstance(kept, Path) else (kept.function, kept.key)
+        date = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+        row = {"kind": kind, "function": function, "key": key, "path": str(kept), "bytes": _size(kept), "date": date}
+        with entries.lock(function, key.partition(".")[0], wait=False) as held:
+            if held and (not isinstance(kept, Path) or kept.exists()):
+                rows.append(row | {"removed": delete and _remove(kept)})
     return rows
+
+
+def _since(kept: Path | Version) -> float:
+    """When something was made, as its record has it, or else its folder; seconds since the epoch."""
+    if date := _record(kept).get("date"):
+        return datetime.fromisoformat(date).timestamp()
+    return kept.stat().st_mtime if isinstance(kept, Path) else time.time() - kept.age()
 
 
 def _leftovers() -> Iterator[tuple[str, Path]]:
@@ -123,8 +146,11 @@ def _leftovers() -> Iterator[tuple[str, Path]]:
             yield "workspace", path
 
 
-def _remove(path: Path) -> bool:
+def _remove(path: Path | Version) -> bool:
     """Takes a folder out of sight in one rename, then removes it, so that a kill leaves no half of an entry."""
+    if isinstance(path, Version):
+        path.remove()
+        return True
     doomed = paths.cache_folder() / "writing" / path.parent.name / path.name
     if path != doomed:
         doomed.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def every(folder: Path) -> Iterator[Path]:
 
 
 def kin(function: str, among: list[tuple[str, Path]] | None = None) -> Iterator[tuple[str, Path, dict]]:
-    """(layer, folder, record) of every entry of a function, whatever its key; records are not verified."""
+    """(layer, folder, record) of every entry of a function on this disk, whatever its key; not verified."""
     for layer, folder in among or layers():
         for entry in sorted((folder / function).glob("?" * 64)):
             if (record := store.glance(entry / store.RECORD)).get("key") == entry.name:
@@ -74,10 +74,12 @@ def place(entry: Path, fill: Callable[[Path], None], size: int) -> None:
 
 @contextmanager
 def explained(what: str, where: Path, size: int) -> Iterator[None]:
-    """Says in an OSError what was being written, where, and what to do."""
+    """Says in an OSError what was being written, where, and what to do; one without a number says it already."""
     try:
         yield
     except OSError as error:
+        if error.errno is None:
+            raise
         raise OSError(
             error.errno,
             f"{what} could not be written to {where} ({size:,} bytes): {error.strerror}. What was kept before "

@@ -28,7 +28,7 @@ from compute import paths
 from compute.cache.mentions import Mentions
 from compute.cache.syntax import Chain, Module, Target, dump
 
-_ROOMS = "entries key mentions origin parts reach store syntax"
+_ROOMS = "entries key mentions mirror origin parts reach remote store syntax versions workspaces"
 MACHINERY = frozenset({"compute.cache", "compute.fingerprints", "compute.integrity", "compute.paths"}) | frozenset(
     f"compute.cache.{room}" for room in _ROOMS.split()
 )

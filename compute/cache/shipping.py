@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from compute import paths
-from compute.cache import Call, entries, opened, origin, parts, store
+from compute.cache import Call, entries, mirror, opened, origin, parts, store
 from compute.integrity import flush_folder
 
 LARGEST_FILE = 10_000_000  # bytes
@@ -27,6 +27,9 @@ def ship(name: str, call: Call) -> dict:
     source, target = call.entry("cache"), call.entry("shipped")
     if target.exists():
         raise FileExistsError(f"{name} is shipped already, as {target}")
+    if mirror.has(call.function, call.key):
+        with entries.lock(call.function, call.key):
+            mirror.bring(call.function, call.key)
     if not source.is_dir():
         raise FileNotFoundError(f"{name} is {call.state()}, and only a fresh result can be shipped: compute it first")
     with entries.lock(call.function, call.key):

@@ -15,7 +15,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path, PurePosixPath
 
 from compute.cache.parts import Parts, put_together, readable, safetensors, views
@@ -23,6 +23,10 @@ from compute.integrity import flush_folder, sha256_of
 
 SUMS, RECORD, VALUE, TENSORS, FILES = "SHA256SUMS", "record.json", "value.json", "tensors.safetensors", "files"
 DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ENAMETOOLONG)  # of the entry, not of us
+
+
+class DamageWarning(UserWarning):
+    """An entry of the cache was damaged; it has been put aside and is computed again."""
 
 
 def write(folder: Path, record: Mapping[str, object], parts: Parts) -> None:
@@ -43,24 +47,31 @@ def write(folder: Path, record: Mapping[str, object], parts: Parts) -> None:
 
 def _seal(folder: Path, sums: Mapping[str, str]) -> None:
     """Writes the checksums, last, and flushes every folder of the entry."""
-    _put(folder / SUMS, [_listing(sums)])
+    _put(folder / SUMS, [listing(sums)])
     _flush_all(folder)
 
 
 def copy(source: Path, folder: Path) -> None:
     """Copies an entry into a new folder and flushes it to the disk."""
-    for name in [*_sums(source), SUMS]:
+    for name in [*sums_of(source), SUMS]:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target)
-        with target.open("rb+") as file:
-            os.fsync(file.fileno())
+    flush(folder)
+
+
+def flush(folder: Path) -> None:
+    """Flushes all files of a new folder to the disk, then the folders."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
     _flush_all(folder)
 
 
 def rewrite_record(folder: Path, record: Mapping[str, object]) -> None:
     """Replaces the record of an entry that nobody sees yet, and its line in the checksums."""
-    sums = {name: sha for name, sha in _sums(folder).items() if name != RECORD}
+    sums = {name: sha for name, sha in sums_of(folder).items() if name != RECORD}
     (folder / RECORD).unlink()
     (folder / SUMS).unlink()
     _seal(folder, sums | {RECORD: _put(folder / RECORD, [readable(record)])})
@@ -71,7 +82,7 @@ def read(folder: Path) -> tuple[dict, dict]:
 
     Raises ValueError that says what is damaged.
     """
-    held = _verified(folder)
+    held = verified(folder, {RECORD, VALUE})
     try:
         record = json.loads(held[RECORD])
         if (record["function"], record["key"]) != (folder.parent.name, folder.name):
@@ -121,23 +132,27 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _listing(sums: Mapping[str, str]) -> bytes:
+def listing(sums: Mapping[str, str]) -> bytes:
+    """What SHA256SUMS says of {file: SHA-256}."""
     return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
 
 
-def _sums(folder: Path) -> dict[str, str]:
-    """{file: SHA-256} as the entry states it."""
+def sums_of(folder: Path) -> dict[str, str]:
+    """{file: SHA-256} as the entry states it; ValueError where it names a file outside of itself."""
     lines = (folder / SUMS).read_bytes().decode("utf-8", "replace").splitlines()
+    for name in (line[66:] for line in lines):
+        if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+            raise ValueError(f"{name} is missing")
     return {line[66:]: line[:64] for line in lines}
 
 
-def _verified(folder: Path) -> dict[str, bytes | mmap.mmap]:
+def verified(folder: Path, needed: Set[str]) -> dict[str, bytes | mmap.mmap]:
     """What the entry's own files hold (of files/ only that it is right); ValueError where anything differs."""
     try:
-        stated, held, found = _sums(folder), {}, {}
+        stated, held, found = sums_of(folder), {}, {}
         for name in stated:
             path = folder / name
-            if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute() or not path.is_file():
+            if not path.is_file():
                 raise ValueError(f"{name} is missing")
             if name in (RECORD, VALUE):
                 held[name] = path.read_bytes()
@@ -148,7 +163,7 @@ def _verified(folder: Path) -> dict[str, bytes | mmap.mmap]:
             found[name] = hashlib.sha256(held[name]).hexdigest() if held[name] else sha256_of(path)
             if found[name] != stated[name]:
                 raise ValueError(f"{name} has SHA-256 {found[name][:12]}, not {stated[name][:12]}")
-        if _listing(found) != (folder / SUMS).read_bytes() or not {RECORD, VALUE} <= found.keys():
+        if listing(found) != (folder / SUMS).read_bytes() or not needed <= found.keys():
             raise ValueError(f"{SUMS} is not as it was written")
     except OSError as error:
         if error.errno not in DAMAGE:
