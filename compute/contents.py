@@ -66,6 +66,6 @@ def calls(opened: Model) -> list[tuple[str, Call]]:
 
 def kept(opened: Model) -> list[tuple[str, Call]]:
     """Every result that may be kept: those of the model, the long runs, and the trainings that are dissected."""
-    from compute import experiments, results_swarm
+    from compute import experiments, results_galaxies, results_swarm
 
-    return calls(opened) + experiments.calls() + results_swarm.calls()
+    return calls(opened) + experiments.calls() + results_swarm.calls() + results_galaxies.calls()

@@ -10,7 +10,7 @@ from compute.models.weights import Model
 EPILOG = """\
 MODEL is a name from `python -m compute models` (smollm2), a folder with config.json and
 safetensors, a .gguf or .safetensors file (file.safetensors#tensor.name picks the tensor by
-hand), or a hub id such as Qwen/Qwen3-4B-Instruct-2507. Without it, AZIMUTH_MODEL decides.
+hand), the model.bin of CTranslate2, or a hub id such as Qwen/Qwen3-4B-Instruct-2507. Without it, AZIMUTH_MODEL decides.
 
   python -m compute survey smollm2
   python -m compute survey ~/models/Qwen3-4B --json | jq .black_holes

