@@ -29,20 +29,14 @@ def _absolute(stated: str | None) -> str | None:
 def goldilocks(what: str, settings: dict, training: str | None, unseen: str | None) -> Call:
     """A result of one training on Goldilocks: 'run', 'matrix' or 'remains'; see `compute.results_goldilocks`."""
     from compute import results_embers, results_goldilocks
+    from compute.corpus import open_corpus
 
     known = {
         "run": results_goldilocks.run,
         "matrix": results_goldilocks.matrix,
         "remains": results_embers.remains,
     }
-    return known[what].call(_corpus(training, unseen), settings)
-
-
-@lru_cache(maxsize=4)
-def _corpus(training: str | None, unseen: str | None):
-    from compute.corpus import open_corpus
-
-    return open_corpus(training, unseen)
+    return known[what].call(open_corpus(training, unseen), settings)
 
 
 def trainings(settings: Iterable[dict], what: str = "run") -> list[Recipe]:
@@ -52,17 +46,25 @@ def trainings(settings: Iterable[dict], what: str = "run") -> list[Recipe]:
 
 def of_book(model: str, name: str) -> Call:
     """A result that the book shows of a model, by the name that `python -m compute status` gives it."""
-    return _book(model)[name]
+    return _opened(model)[name]
 
 
 def book(model: str | None) -> list[tuple[str, Recipe]]:
     """Everything that the book shows of a model, by name, in its order."""
     stated = everywhere(model)
-    return [(name, Recipe(of_book, (stated, name))) for name in _book(stated)]
+    return [(name, Recipe(of_book, (stated, name))) for name in _opened(stated)]
+
+
+def _opened(model: str) -> dict[str, Call]:
+    from compute import results
+
+    opened = results.model(model)
+    return _book(model, opened.catalogue.fingerprint, opened.vocabulary.fingerprint)
 
 
 @lru_cache(maxsize=4)
-def _book(model: str) -> dict[str, Call]:
+def _book(model: str, *_contents: str) -> dict[str, Call]:
+    """All by name: that takes a second, which not every task of a worker should."""
     from compute import contents, results
 
     return dict(contents.calls(results.model(model)))

@@ -35,8 +35,8 @@ def dies_once(number: int, mark: str) -> int:
 def swallows(number: int, size: int) -> int:
     """Takes more and more memory, and holds it, where the number is 1."""
     held = []
-    while number == 1 and len(held) * 1_000_000 < size:
-        held.append(bytes(1_000_000).replace(b"\0", b"\1"))
+    while number == 1 and len(held) * 10_000_000 < size:
+        held.append(b"held" * 2_500_000)
     time.sleep(0.5 if held else 0.0)
     return number * number
 
@@ -51,3 +51,15 @@ def fails(number: int) -> int:
     if number == 1:
         raise FloatingPointError("the loss is nan at step 7")
     return number * number
+
+
+def moves_home(home: str) -> None:
+    """Gives a worker another home."""
+    os.environ["HOME"] = home
+
+
+def hurries(seconds: float) -> None:
+    """Makes the trainings of a worker write a checkpoint that often."""
+    from compute.goldilocks.training import train
+
+    train.__defaults__ = (*train.__defaults__[:-1], seconds)

@@ -57,6 +57,7 @@ def _spread(function: Callable, tasks: Iterable[tuple], label: str, excused: tup
             yield place, found
         return
     total = len(tasks) if isinstance(tasks, Sized) else None
-    sent = (Task(place, task, f"{function.__name__}({', '.join(map(brief, task))})", "") for place, task in enumerate(tasks))
+    name = function.__name__
+    sent = (Task(place, task, f"{name}({', '.join(map(brief, task))})", "") for place, task in enumerate(tasks))
     with connected(address) as client:
         yield from Dispatch(client, address, function, label, excused, None).results(sent, total)

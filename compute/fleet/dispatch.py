@@ -1,12 +1,13 @@
 """Tasks on their way to the workers of a Dask scheduler and back, through what can go wrong there."""
 
+import asyncio
 import logging
 import queue
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,16 +42,27 @@ def connected(address: str):
 
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say, our errors say
     try:
-        client = Client(address, timeout=TIMEOUT, set_as_default=False)
+        with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop of its own
+            apart.submit(lambda: asyncio.run(_knock(address))).result()
     except (OSError, ValueError) as error:
         raise ConnectionError(
             f"no Dask scheduler answers at {address} ({error}): start one (`dask scheduler`), correct "
             "AZIMUTH_SCHEDULER or --scheduler, or say --scheduler local to compute on this machine alone"
         ) from error
+    client = Client(address, timeout=TIMEOUT, set_as_default=False)
     try:
         yield client
     finally:
         client.close(timeout=TIMEOUT)
+
+
+async def _knock(address: str) -> None:
+    """Connects to a scheduler and hangs up: a Client that could not connect can never be closed."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    comm = await connect(address, timeout=TIMEOUT, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 class Dispatch:
