@@ -24,7 +24,7 @@ from compute.goldilocks import checkpoints
 from compute.results_experiments import lives_of
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMIT = 700_000_000  # bytes a worker
+LIMIT = 1_200_000_000  # bytes a worker
 LEAN = {"layers": 2, "width": 16, "heads": 1, "feed_forward": 32, "context": 16, "batch": 2, "protocol": "pure-bf16"}
 
 
@@ -228,7 +228,7 @@ def test_a_task_that_loses_its_worker_is_done_by_another(two, client, tmp_path):
 
 def test_a_task_that_outgrows_its_worker_is_named_and_the_others_are_done(two, client):
     done = []
-    with pytest.raises(MemoryError, match=r"every worker that was given swallows\(1, .*0\.7 GB.*--memory-limit"):
+    with pytest.raises(MemoryError, match=r"every worker that was given swallows\(1, .*1\.2 GB.*--memory-limit"):
         for found in fleet.spread(tasks.swallows, [(n, 3 * LIMIT) for n in range(4)], label="x"):
             done.append(found)
     assert sorted(done) == [(0, 0), (2, 4), (3, 9)]
@@ -238,12 +238,12 @@ def test_a_task_that_outgrows_its_worker_is_named_and_the_others_are_done(two, c
 
 
 def test_a_training_whose_worker_is_killed_goes_on_and_ends_bit_identical(two, client, tmp_path, monkeypatch):
-    recipe = recipes.trainings([LEAN | {"steps": 300, "seed": 5}])[0]
+    recipe = recipes.trainings([LEAN | {"steps": 150, "seed": 5}])[0]
     with monkeypatch.context() as patch:
         patch.setenv("AZIMUTH_CACHE", str(tmp_path / "alone"))
         patch.setenv(choice.VARIABLE, "local")
         ((_, alone),) = fleet.gather([recipe], label="here")
-    client.run(tasks.hurries, 0.05)
+    client.run(tasks.hurries, 0.02)
     workers = client.run(os.getpid)
     training = results_goldilocks.trained.call(open_corpus(), recipe.arguments[1])
     checkpoint = training.workspace() / checkpoints.NAME
@@ -339,13 +339,12 @@ def doomed(tmp_path, monkeypatch):
 
 def test_a_scheduler_that_goes_away_is_one_clear_error_and_a_rerun_goes_on(two, doomed, monkeypatch):
     scheduler = two.scheduler_address
-    asked = recipes.trainings([LEAN | {"steps": 100, "seed": seed} for seed in range(20, 26)])
+    asked = recipes.trainings([LEAN | {"steps": 30, "seed": seed} for seed in range(20, 24)])
     got = []
     with pytest.raises(ConnectionError, match="went away after 1 tasks.* it goes on there"):
         for place, _ in fleet.gather(asked, label="x"):
             got.append(place)
             doomed()
-            time.sleep(0.2)
     assert len(got) == 1 and asked[got[0]].call().state() == "fresh"
     monkeypatch.setenv(choice.VARIABLE, scheduler)
-    assert sorted(place for place, _ in fleet.gather(asked, label="x")) == list(range(6))
+    assert sorted(place for place, _ in fleet.gather(asked, label="x")) == list(range(4))

@@ -7,7 +7,7 @@ import warnings
 from compute.fleet import work
 
 PATIENCE = 60.0  # seconds that a crew of which nobody is left may take to come back
-SILENCE = 10.0  # seconds without any worker before it is said
+SILENCE = 10.0  # seconds in which nobody takes work before it is said
 
 
 class FleetWarning(UserWarning):
@@ -22,7 +22,7 @@ class Crew:
         self.living: dict[str, dict] = {}  # by address, as the scheduler describes them
         self.refused: dict[str, str] = {}  # by address, why
         self.admitted: set[str] = set()  # who was ever found fit
-        self.seen = time.monotonic()  # when somebody who may work was last there
+        self.seen = time.monotonic()  # when somebody who may work was last there, and took work
         self.told = False
 
     def look(self) -> None:
@@ -38,16 +38,17 @@ class Crew:
             else:
                 self.admitted.add(address)
         now = time.monotonic()
-        if self.fit():
+        if any(self.living[address].get("status") != "paused" for address in self.fit()):
             self.seen, self.told = now, False
-        elif self.living and (not self.admitted or now - self.seen > PATIENCE):
+        elif self.living and not self.fit() and (not self.admitted or now - self.seen > PATIENCE):
             raise ConnectionError(
                 f"none of the {len(self.living)} workers of {self.address} may do this: "
                 + "; ".join(f"{address}: {self.refused[address]}" for address in sorted(self.refused))
             )
-        elif not self.told and now - self.seen > SILENCE:
+        if now - self.seen > SILENCE and not self.told:
             self.told = True
-            print(f"no worker at {self.address} yet; waiting for one (what is in the cache is kept)", file=sys.stderr)
+            what = "every worker has stopped taking work, its memory nearly full" if self.fit() else "no worker yet"
+            print(f"{what} at {self.address}; waiting (what is in the cache is kept)", file=sys.stderr)
 
     def refuse(self, address: str, why: str) -> None:
         """Leaves a worker out from now on, and says so."""
