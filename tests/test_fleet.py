@@ -1,5 +1,6 @@
 """Work on a Dask cluster: two workers on loopback, and everything that can go wrong with them."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,12 +14,15 @@ import dask
 import fleet_tasks as tasks
 import numpy as np
 import pytest
+from conftest import plant_model
 from distributed import Client, LocalCluster
 from test_corpus import english, thai
 
-from compute import fleet, recipes, results_goldilocks
+from compute import __main__ as front
+from compute import experiments, fleet, laboratory, recipes, results_goldilocks, survey
 from compute.cache import entries
 from compute.corpus import open_corpus
+from compute.experiments import Experiment
 from compute.fleet import choice, crew, dispatch, kept
 from compute.goldilocks import checkpoints
 from compute.results_experiments import lives_of
@@ -54,9 +58,14 @@ def two(tmp_path_factory):
 
 @pytest.fixture
 def client(two):
-    """A client of our own beside the one under test."""
+    """A client of our own beside the one under test, and two workers again, whatever the test before did to them."""
     with Client(two.scheduler_address, set_as_default=False) as opened:
-        opened.wait_for_workers(2)
+        try:
+            opened.wait_for_workers(2, timeout=20)
+        except TimeoutError:  # once in a while Dask's nanny does not start a killed worker again
+            two.scale(0)
+            two.scale(2)
+            opened.wait_for_workers(2, timeout=60)
         yield opened
 
 
@@ -314,6 +323,59 @@ def test_another_text_under_the_same_name_is_not_trained_on(two, client, tmp_pat
     wrong = [recipes.goldilocks, recipes.trainings([LEAN | {"steps": 20, "seed": 12}])[0].arguments, "0" * 64]
     said = client.submit(dispatch.work.perform, dispatch.work.code_digest(), dispatch.work.keep, tuple(wrong), ())
     assert said.result()[0] == "unfit" and "is not the same" in said.result()[1]
+
+
+# The commands
+
+
+def test_a_survey_of_several_models_is_a_task_each(two, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(choice.VARIABLE, two.scheduler_address)  # which --scheduler changes for its process
+    for number in (1, 2):
+        plant_model(tmp_path / f"model{number}", [f"token{i}" for i in range(40)], seed=number)
+    asked = [str(tmp_path / "model1"), "no-such-model", str(tmp_path / "model2")]
+    assert front.main(["survey", *asked, "--json"]) == 2
+    said = capsys.readouterr()
+    first, wrong, second = json.loads(said.out)["surveys"]
+    assert (first, second) == (survey.numbers(asked[0]), survey.numbers(asked[2])) and first != second
+    assert wrong["model"] == "no-such-model" and "no worker of" in wrong["error"] and "no-such-model: " in said.err
+    assert front.main(["survey", asked[0], asked[2], "--scheduler", "local"]) == 0
+    assert capsys.readouterr().out.count("black holes") == 2
+
+
+def test_an_experiment_is_trained_by_workers(two, capsys, monkeypatch):
+    changes = {name: value for name, value in LEAN.items() if name != "protocol"}
+    lean = Experiment("lean", "Does it run?", 20, changes, (31, 32), ("matrix",))
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"lean": lean})
+    monkeypatch.setattr(laboratory, "ROOM", 0)
+    assert front.main(["experiment", "lean", "--run", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["seeds"] == [31, 32] and "training lean" not in said.err, "trained here"
+    there = [line.partition(" is there")[0] for line in said.err.splitlines()]
+    assert sorted(there[:2]) == ["lean with seed 31, run", "lean with seed 32, run"]
+    assert there[2:] == ["lean with seed 31, matrix"], "what is kept beside a run is of the first seed"
+    assert all(call.state() == "fresh" for call in experiments.parts(lean, 31).values())
+
+
+def test_a_sweep_is_trained_by_workers(two, tmp_path, capsys):
+    fixed = "".join(f"{name} = {value}\n" for name, value in LEAN.items() if name != "protocol")
+    declared = f'experiment = "pure-bf16"\nsteps = 20\nseeds = [41]\n[fixed]\n{fixed}[axes]\nbeta2 = [0.9, 0.99]\n'
+    (tmp_path / "one.toml").write_text(declared)
+    assert front.main(["sweep", str(tmp_path / "one.toml"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert [run["state"] for run in json.loads(said.out)["runs"]] == ["fresh", "fresh"] and "2 of 2: beta2" in said.err
+
+
+def test_the_book_s_results_are_computed_by_workers(two, tmp_path, capsys, monkeypatch):
+    plant_model(tmp_path / "model", [f"token{i}" for i in range(40)])
+    whole = recipes.book
+
+    def some(model):
+        return [(name, recipe) for name, recipe in whole(model) if name in ("centring", "norms", "census")]
+
+    monkeypatch.setattr(recipes, "book", some)
+    assert front.main(["prepare", "--model", str(tmp_path / "model"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"computed": ["centring", "norms", "census"], "failed": {}}
+    assert all(recipe.call().state() == "fresh" for _, recipe in some(str(tmp_path / "model")))
 
 
 # A scheduler that goes away

@@ -1,10 +1,10 @@
 """The same work on a Dask cluster: tasks to the workers of a scheduler, results back; without one, in this process.
 
 A scheduler is chosen by AZIMUTH_SCHEDULER, by `--scheduler` or by Dask's own configuration (`compute.fleet.choice`).
-Workers have to run the very same source files of `compute`: others are refused, by digest. A worker that is killed
-costs what it was doing: Dask gives the task to another one, and a training goes on from its last checkpoint. Nothing
-here changes a result, so this package is none of the code that names one (`compute.cache.reach`). Where no scheduler
-is chosen, Dask is not imported.
+Workers have to run the very same source files of `compute`, and to see the same cache: others are refused. A worker
+that is killed costs what it was doing: Dask gives the task to another one, and a training goes on from its last
+checkpoint. Nothing here changes a result, so this package is none of the code that names one (`compute.cache.reach`).
+Where no scheduler is chosen, Dask is not imported.
 """
 
 import sys
@@ -59,5 +59,5 @@ def _spread(function: Callable, tasks: Iterable[tuple], label: str, excused: tup
     total = len(tasks) if isinstance(tasks, Sized) else None
     name = function.__name__
     sent = (Task(place, task, f"{name}({', '.join(map(brief, task))})", "") for place, task in enumerate(tasks))
-    with connected(address) as client:
-        yield from Dispatch(client, address, function, label, excused, None).results(sent, total)
+    with connected(address) as client, work.left_mark() as mark:
+        yield from Dispatch(client, address, function, label, excused, mark).results(sent, total)

@@ -17,7 +17,7 @@ class FleetWarning(UserWarning):
 class Crew:
     """Examines each worker once, when it is first seen."""
 
-    def __init__(self, client, address: str, mark: str | None):
+    def __init__(self, client, address: str, mark: str):
         self.client, self.address, self.mark = client, address, mark
         self.living: dict[str, dict] = {}  # by address, as the scheduler describes them
         self.refused: dict[str, str] = {}  # by address, why
@@ -78,14 +78,14 @@ class Crew:
         """Why a worker may not work for us, with what to do about it; None where it may."""
         if not isinstance(said, dict):
             return f"it cannot import this version of compute ({said!r}); install the project there"
-        mine = work.report(None)
+        mine = work.report(self.mark)
         place = f"its code, in {said['place']},"
         if said["digest"] != mine["digest"]:
             return mismatch(place, said["digest"])
-        if said["shares"] is False:
+        if not said["shares"]:
             return (f"it does not see the cache that this client writes to; its own is {said['cache']}. Set "
                     "AZIMUTH_CACHE to one folder or store that all machines share")  # fmt: skip
-        if said["shares"] is not None and said["fresh"] != mine["fresh"]:
+        if said["fresh"] != mine["fresh"]:
             return "AZIMUTH_FRESH is not there what it is here; start it with the same value"
         return None
 

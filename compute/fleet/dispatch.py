@@ -68,13 +68,14 @@ async def _knock(address: str) -> None:
 class Dispatch:
     """Keeps a bounded number of tasks under way, and deals with what comes back."""
 
-    def __init__(self, client, address: str, function: Callable, label: str, excused: tuple, mark: str | None):
+    def __init__(self, client, address: str, function: Callable, label: str, excused: tuple, mark: str):
         self.client, self.address, self.function = client, address, function
         self.label, self.excused = label, excused
         self.crew = Crew(client, address, mark)
         self.back: queue.SimpleQueue = queue.SimpleQueue()
         self.under_way: dict[object, Task] = {}  # by future
         self.aside: list[Task] = []  # were on workers that died: later, alone
+        self.lost: MemoryError | None = None  # what is raised when all others are done
         self.useful: set[str] = set()  # workers that have done a task
         self.doubtful: set[str] = set()  # workers that lacked a file and have done nothing yet
         self.run, self.finished, self.looked = uuid.uuid4().hex[:8], 0, 0.0
@@ -94,6 +95,8 @@ class Dispatch:
                         self.finished += 1
                         bar.update()
                         yield found
+            if self.lost:
+                raise self.lost
         finally:
             for future in self.under_way:
                 future.release()
@@ -176,7 +179,10 @@ class Dispatch:
         )
 
     def _failed(self, task: Task, error: BaseException) -> None:
-        """A task that died with its workers gets one more chance with nothing beside it that could be to blame."""
+        """A task that died with its workers gets one more chance, last and alone, when nothing else can be to blame.
+
+        Of one that dies then, all others are done first; where a second one does, they will hardly be.
+        """
         from distributed import KilledWorker
 
         if not isinstance(error, KilledWorker):
@@ -188,12 +194,14 @@ class Dispatch:
             return
         limits = sorted({one["memory_limit"] for one in self.crew.living.values()})
         have = " or ".join(f"{limit / 1e9:,.1f} GB" for limit in limits) or "no worker is left"
-        raise MemoryError(
+        first, self.lost = self.lost, MemoryError(
             f"{self.label}: every worker that was given {task.name} died of it, {2 * (error.allowed_failures + 1)} in "
             f"all, the last one {error.last_worker.address}. Most likely it needs more memory than a worker may take "
             f"({have}): start workers with more (`dask worker --memory-limit`), fewer on a machine. Its log tells. "
             "What is in the cache is kept, and the same command goes on there"
-        ) from error
+        )
+        if first:
+            raise first
 
     def _look(self) -> None:
         self.looked = time.monotonic()

@@ -39,16 +39,16 @@ def _as_a_task() -> Iterator[None]:
         _thread.inside = False
 
 
-def report(mark: str | None) -> dict[str, object]:
+def report(mark: str) -> dict[str, object]:
     """What a worker says of itself before it gets any work.
 
-    digest: of its code; place: for people; shares: whether it sees the client's cache, see `leave_mark`, or None where
-    that was not asked; fresh: its AZIMUTH_FRESH.
+    digest: of its code; place: for people; shares: whether it sees the client's cache, by its mark; cache: its own;
+    fresh: its AZIMUTH_FRESH.
     """
     return {
         "digest": code_digest(),
         "place": f"{platform.node()}:{paths.root()}",
-        "shares": None if mark is None else _sees(mark),
+        "shares": _sees(mark),
         "cache": str(os.environ.get("AZIMUTH_CACHE") or paths.cache_folder()),
         "fresh": os.environ.get("AZIMUTH_FRESH", "0") not in ("", "0"),
     }
