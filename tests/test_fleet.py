@@ -159,6 +159,19 @@ def test_a_scheduler_that_is_not_there_is_one_clear_error(monkeypatch):
             list(fleet.spread(tasks.square, [(1,)], label="squares"))
 
 
+def test_where_dask_is_not_installed_the_error_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setenv(choice.VARIABLE, "tcp://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match=r"distributed is not installed.*azimuth\[fleet\]"):
+        list(fleet.spread(tasks.square, [(1,)], label="squares"))
+    for name in (choice.VARIABLE, choice.DASK_S):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "dask.yaml").write_text("scheduler-address: tcp://configured:1\n")
+    monkeypatch.setenv("DASK_CONFIG", str(tmp_path / "dask.yaml"))
+    monkeypatch.setitem(sys.modules, "dask", None)
+    assert choice.address() is None
+
+
 # Tasks
 
 

@@ -59,8 +59,10 @@ def _configured() -> str | None:
     """`scheduler-address` of Dask's configuration files; Dask is asked only where one of them has the word."""
     if not any(b"scheduler-address" in file.read_bytes() for file in _files()):
         return None
-    import dask
-
+    try:
+        import dask
+    except ImportError:  # then nobody means it for us
+        return None
     return dask.config.get("scheduler-address", None)
 
 

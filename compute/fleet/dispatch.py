@@ -37,9 +37,14 @@ class Task:
 
 @contextmanager
 def connected(address: str):
-    """A client of the scheduler; ConnectionError where none answers."""
-    from distributed import Client
-
+    """A client of the scheduler; ConnectionError where none answers, or where Dask is not installed."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConnectionError(
+            f"the scheduler {address} is asked for, and Dask's package distributed is not installed here ({error}): "
+            "`pip install 'azimuth[fleet]'`, from the project's folder `pip install -e '.[fleet]'`"
+        ) from error
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say, our errors say
     try:
         with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop of its own

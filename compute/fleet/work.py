@@ -97,7 +97,7 @@ def left_mark() -> Iterator[str]:
 
     Of a cache on an object store, which every machine mirrors, the mark is its URL.
     """
-    if _is_store(url := os.environ.get("AZIMUTH_CACHE", "")):
+    if url := paths.cache_url():
         yield url
         return
     folder = paths.cache_folder() / "fleet"
@@ -110,12 +110,8 @@ def left_mark() -> Iterator[str]:
         mark.unlink(missing_ok=True)
 
 
-def _is_store(name: str) -> bool:
-    return "://" in name and not name.startswith("file:")
-
-
 def _sees(mark: str) -> bool:
-    if _is_store(mark):
-        return os.environ.get("AZIMUTH_CACHE", "") == mark
+    if url := paths.cache_url():
+        return url == mark
     folder = paths.cache_folder() / "fleet"
     return folder.is_dir() and mark in os.listdir(folder)  # listed, not asked for: a network disk remembers absences
