@@ -36,7 +36,7 @@ def cluster(workers: int) -> LocalCluster:
     """Some workers of one thread each, as processes on loopback."""
     return LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, memory_limit=LIMIT, host="127.0.0.1",
-        dashboard_address=None, silence_logs=50,
+        dashboard_address=":0", silence_logs=50,
     )  # fmt: skip
 
 
