@@ -61,11 +61,11 @@ def client(two):
     """A client of our own beside the one under test, and two workers again, whatever the test before did to them."""
     with Client(two.scheduler_address, set_as_default=False) as opened:
         try:
-            opened.wait_for_workers(2, timeout=20)
+            opened.wait_for_workers(2, timeout=30)
         except TimeoutError:  # once in a while Dask's nanny does not start a killed worker again
             two.scale(0)
             two.scale(2)
-            opened.wait_for_workers(2, timeout=60)
+            opened.wait_for_workers(2, timeout=90)
         yield opened
 
 
@@ -93,7 +93,7 @@ def by_hand(two, tmp_path):
         process.wait()
 
 
-def until(condition, seconds: float = 30.0):
+def until(condition, seconds: float = 60.0):
     """The first true value of a condition."""
     end = time.monotonic() + seconds
     while not (found := condition()):
