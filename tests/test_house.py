@@ -25,11 +25,11 @@ FLOORS = {
         "tokens", "void",
     },
     "disk": {
-        "cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths", "searches",
+        "blocks", "cache", "corpus", "fingerprints", "goldilocks", "integrity", "models", "paths", "searches",
     },
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "experiments",
-        "laboratory", "results", "results_ablation", "results_density", "results_density_tables",
+        "laboratory", "results", "results_ablation", "results_blocks", "results_density", "results_density_tables",
         "results_drift", "results_dynamics", "results_embers", "results_embers_tables", "results_experiments",
         "results_geometry", "results_geometry_tables", "results_goldilocks", "results_lattice",
         "results_nutcracker", "results_nutcracker_tables", "results_quantization", "results_recipe",
