@@ -22,7 +22,7 @@ from compute.blocks.whereabouts import opened_array
 from compute.cache import Call, Result
 from compute.models.weights import Catalogue
 
-DEPTHS = ("catalog", "metric", "density")  # those of `survey`, each with the ones before it
+HOW_FAR = {"catalog": 1, "smoke": 1, "metric": 3, "density": 5}  # of the results below, by the depths of `survey`
 
 
 def ahead(catalogue: Catalogue, spread: Spread, depth: str = "density") -> list[Result]:
@@ -33,16 +33,14 @@ def ahead(catalogue: Catalogue, spread: Spread, depth: str = "density") -> list[
     """
     if "://" in os.environ.get("AZIMUTH_CACHE", ""):
         return []
-    made = [_made(results.census.call(catalogue), functools.partial(_census, catalogue, spread))]
-    if DEPTHS.index(depth) >= DEPTHS.index("metric"):
-        made.append(_made(results.eigenbasis.call(catalogue), functools.partial(_eigenbasis, catalogue, spread)))
-        call = results_geometry.coordinates.call(catalogue)
-        made.append(_made(call, functools.partial(_coordinates, catalogue, spread)))
-    if DEPTHS.index(depth) >= DEPTHS.index("density"):
-        for space in ("gamma", "causal"):
-            call = results_density.nearest_places.call(catalogue, space)
-            made.append(_made(call, functools.partial(_nearest_places, catalogue, spread, space)))
-    return made
+    ways = [
+        (results.census.call(catalogue), _census),
+        (results.eigenbasis.call(catalogue), _eigenbasis),
+        (results_geometry.coordinates.call(catalogue), _coordinates),
+        (results_density.nearest_places.call(catalogue, "gamma"), functools.partial(_nearest_places, space="gamma")),
+        (results_density.nearest_places.call(catalogue, "causal"), functools.partial(_nearest_places, space="causal")),
+    ]
+    return [_made(call, functools.partial(way, catalogue, spread)) for call, way in ways[: HOW_FAR[depth]]]
 
 
 def _made(call: Call, by: Callable[[Path], dict]) -> Result:
@@ -96,7 +94,7 @@ def _coordinates(catalogue: Catalogue, spread: Spread, folder: Path) -> dict:
     return {"file": file, "rank": basis.rank}
 
 
-def _nearest_places(catalogue: Catalogue, spread: Spread, space: results_density.Space, folder: Path) -> dict:
+def _nearest_places(catalogue: Catalogue, spread: Spread, folder: Path, space: results_density.Space) -> dict:
     searched = catalogue
     if space == "causal":
         file = results_geometry.coordinates(catalogue)["file"]

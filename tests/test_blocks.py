@@ -160,7 +160,8 @@ def test_a_damaged_part_is_made_again(tmp_path):
     np.testing.assert_array_equal(again.among.distances, reference.among.distances)
 
 
-def test_a_folder_that_is_not_shared_is_named(tmp_path):
+def test_a_folder_that_is_not_shared_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PATIENCE", 0.3)
     rows = gaussian(200, 3)
 
     def elsewhere(function, tasks, *, label):
@@ -199,7 +200,7 @@ def test_another_matrix_at_the_same_path_is_refused(tmp_path):
 def test_little_travels(tmp_path):
     """Names, numbers and receipts: no row, no list of candidates, whatever the size of the rows."""
     rows, workers = gaussian(2000, 64), Workers()
-    by_blocks.search(catalogue_of(rows, tmp_path), 20, tmp_path, workers)
+    by_blocks.search(catalogue_of(rows, tmp_path), 20, tmp_path, workers, 350)
     tasks = len(workers.done)
     assert tasks < 40
     assert workers.sent < 700 * tasks and workers.received < 50 * tasks

@@ -19,12 +19,13 @@ from compute.models.weights import Catalogue
 from compute.neighbors import Neighbors
 from compute.searches import Found
 
-LARGEST_BLOCK, FEWEST_BLOCKS = 8192, 6  # memory of a task; enough pairs for a handful of workers
+SMALLEST_BLOCK, LARGEST_BLOCK = 1024, 8192  # rows: what a task is worth, and what it may take of a worker's memory
+FEWEST_BLOCKS = 6  # between the two: pairs enough for a handful of workers
 
 
 def block_rows(n_rows: int) -> int:
     """How many rows a block has, unless another number is asked for."""
-    return min(LARGEST_BLOCK, max(64, -(-n_rows // FEWEST_BLOCKS)))
+    return min(LARGEST_BLOCK, max(SMALLEST_BLOCK, -(-n_rows // FEWEST_BLOCKS)))
 
 
 def settle(job: Job, block: int) -> int:

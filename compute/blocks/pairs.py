@@ -97,10 +97,11 @@ def meet(job: Job, near: int, far: int) -> int:
 
     A pair that is kept already is not met again.
     """
-    kept = parts.read(job.pair_file(near, far))
+    file = job.pair_file(near, far)
+    kept = parts.read(file) if file.name in parts.names(file.parent) else None
     if kept is None:
         kept = _met(job, near, far)
-        parts.keep(job.pair_file(near, far), **kept)
+        parts.keep(file, **kept)
     return sum(len(kept[name]) for name in kept if name.startswith("ids"))
 
 
@@ -125,10 +126,10 @@ def _met(job: Job, near: int, far: int) -> dict[str, np.ndarray]:
 
 def known(job: Job, block: int, needed: bool = False) -> Candidates:
     """All candidates of the rows of a block that finished tasks have kept; `needed`: every task must have."""
-    found = []
+    found, there = [], parts.names(Path(job.folder))
     for other in range(-(-opened(job.where).n_tokens // job.block)):
         file = job.pair_file(min(block, other), max(block, other))
-        kept = parts.needed(file) if needed else parts.read(file)
+        kept = parts.needed(file) if needed else parts.read(file) if file.name in there else None
         if kept is not None:
             found.append(Candidates.unpacked(kept, str(int(other < block))))  # a pair's first side is the smaller
     if not found:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import time
 import uuid
 import zipfile
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from compute.integrity import write_whole
+
+PATIENCE = 60.0  # seconds after which a network disk has told all machines of a new file
 
 
 def keep(file: Path, **arrays: np.ndarray) -> None:
@@ -31,6 +34,11 @@ def keep_array(file: Path, array: np.ndarray) -> None:
     write_whole(file, [whole.getbuffer()])
 
 
+def names(folder: Path) -> set[str]:
+    """The names of the files in a folder: listed, for a network disk remembers the absence of what it was asked for."""
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
 def read(file: Path) -> dict[str, np.ndarray] | None:
     """The arrays of a file; None where there is none or where it is damaged (every array has a checksum)."""
     try:
@@ -42,9 +50,12 @@ def read(file: Path) -> dict[str, np.ndarray] | None:
 
 def needed(file: Path) -> dict[str, np.ndarray]:
     """The arrays of a file that a finished task has left. Raises FileNotFoundError where it cannot be read here."""
+    until = time.monotonic() + PATIENCE
+    while file.name not in names(file.parent) and time.monotonic() < until:
+        time.sleep(0.2)
     found = read(file)
     if found is None:
-        file.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)  # a damaged one is in the way of its successor
         raise FileNotFoundError(
             f"a worker has finished {file.name}, but {file.parent} does not hold it whole: that folder lies in "
             "AZIMUTH_CACHE, which has to be one mounted folder for all workers. Run it again: the rest is kept"

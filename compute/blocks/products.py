@@ -58,7 +58,7 @@ def strips(dim: int) -> list[tuple[int, int]]:
 def tile(where: Whereabouts, folder: str, left: tuple[int, int], right: tuple[int, int], single: bool) -> int:
     """Sum one tile of N Sigma over all rows in their order, and keep it; returns its entries. One is not made twice."""
     file = Path(folder) / f"tile-{left[0]}-{right[0]}.npz"
-    kept = parts.read(file)
+    kept = parts.read(file) if file.name in parts.names(file.parent) else None
     if kept is None:
         kept = {"tile": _summed(opened(where), np.load(Path(folder) / "mu.npy"), left, right, single)}
         parts.keep(file, **kept)
