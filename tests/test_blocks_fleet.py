@@ -30,7 +30,7 @@ def two(tmp_path_factory):
         patch.setenv("AZIMUTH_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(ROOT))
         with LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None,
+            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0",
             memory_limit=700_000_000, silence_logs=50,
         ) as cluster:  # fmt: skip
             patch.setenv("AZIMUTH_SCHEDULER", cluster.scheduler_address)
