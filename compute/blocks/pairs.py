@@ -107,16 +107,16 @@ def meet(job: Job, near: int, far: int) -> int:
 
 def _met(job: Job, near: int, far: int) -> dict[str, np.ndarray]:
     blocks = [near] if near == far else [near, far]
-    sides = [job.rows(block) for block in blocks]
-    rows, cut = np.concatenate(sides) if len(sides) > 1 else sides[0], len(sides[0])
-    ids = np.concatenate([job.ids(block) for block in blocks]).astype(np.int32)  # (n,) ascending
+    of = [job.ids(block) for block in blocks]
+    ids, cut = np.concatenate(of).astype(np.int32), len(of[0])  # (n,) ascending
     reach = np.concatenate([known(job, block).reach(job.k) for block in blocks])  # (n,)
-    if min(map(len, sides)) and len(rows) > 1:
+    if min(map(len, of)) and len(ids) > 1:
+        rows = job.rows(near) if near == far else np.concatenate([job.rows(near), job.rows(far)])  # (n, D)
         places, squared = _searched(rows, cut, job.k, reach)  # (n, W) each
         squared[squared > reach[:, None]] = np.inf
         found = Candidates(ids[places], squared).best(job.k)
     else:
-        found = Candidates(*np.empty((2, len(rows), 0)))
+        found = Candidates(*np.empty((2, len(ids), 0)))
     return {
         name: array
         for side, part in enumerate((slice(0, cut), slice(cut, None))[: len(blocks)])
