@@ -94,7 +94,7 @@ def test_tiles_and_blocks_that_do_not_divide(tmp_path, monkeypatch):
 
 def test_real_tokens_are_the_same_bits(smollm2, tmp_path, two_processes):
     rows = smollm2.catalogue.rows(np.arange(0, 49152, 29))
-    found = by_blocks.search(catalogue_of(rows, tmp_path), 20, tmp_path, two_processes)
+    found = by_blocks.search(catalogue_of(rows, tmp_path), 20, tmp_path, two_processes, 300)
     assert_same(found.of_all(20), rows, 20)
 
 
@@ -195,6 +195,11 @@ def test_another_matrix_at_the_same_path_is_refused(tmp_path):
     np.save(tmp_path / "wide.npy", np.zeros((3, 3)))
     with pytest.raises(ValueError, match="C-ordered float32 matrix"):
         opened_array(tmp_path / "wide.npy", "wide")
+
+
+def test_blocks_are_neither_too_few_nor_too_large():
+    sizes = {n_rows: by_blocks.block_rows(n_rows) for n_rows in (300, 16_384, 49_152, 151_936, 1_000_000)}
+    assert sizes == {300: 4096, 16_384: 4096, 49_152: 12_288, 151_936: 12_288, 1_000_000: 12_288}
 
 
 def test_little_travels(tmp_path):

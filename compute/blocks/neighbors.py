@@ -4,8 +4,8 @@ Three rounds: which rows are equal (`duplicates`), the candidates of every pair 
 every block from those. The result is that of `compute.searches.search` on the same rows, bit for bit: distances are
 the same float64 sums, ties go to the smaller id, and which worker met whom first has no say.
 
-A worker holds two blocks, their working copies and a tile: about 16 bytes for each component of 8,192 rows.
-Chapter: Density.
+A worker holds two blocks, their working copies and a tile: about 16 bytes for each component of 12,288 rows, and
+half as much again while it reads them. Chapter: Density.
 """
 
 from pathlib import Path
@@ -19,8 +19,8 @@ from compute.models.weights import Catalogue
 from compute.neighbors import Neighbors
 from compute.searches import Found
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 1024, 8192  # rows: what a task is worth, and what it may take of a worker's memory
-FEWEST_BLOCKS = 6  # between the two: pairs enough for a handful of workers
+SMALLEST_BLOCK, LARGEST_BLOCK = 4096, 12_288  # rows: what a task is worth, and what it may take of a worker's memory
+FEWEST_BLOCKS = 4  # between the two: pairs enough for a handful of workers
 
 
 def block_rows(n_rows: int) -> int:
