@@ -25,12 +25,13 @@ FLOORS = {
         "smoke", "telescope", "tokens", "void",
     },
     "disk": {
-        "cache", "corpus", "fingerprints", "fleet", "goldilocks", "integrity", "models", "paths", "searches",
+        "blocks", "cache", "corpus", "fingerprints", "fleet", "goldilocks", "integrity", "models", "paths",
+        "searches",
     },
     "door": {
         "__init__", "__main__", "colophon", "contents", "desk", "drawing", "exhibit", "experiments",
-        "laboratory", "preparation", "recipes", "results", "results_ablation", "results_density",
-        "results_density_tables", "results_drift", "results_dynamics", "results_embers",
+        "laboratory", "preparation", "recipes", "results", "results_ablation", "results_blocks",
+        "results_density", "results_density_tables", "results_drift", "results_dynamics", "results_embers",
         "results_embers_tables", "results_experiments", "results_geometry", "results_geometry_tables",
         "results_goldilocks", "results_lattice", "results_nutcracker", "results_nutcracker_tables",
         "results_quantization", "results_recipe", "results_recipe_tables", "results_record", "results_smoke",
