@@ -4,14 +4,15 @@ import argparse
 import json
 import sys
 
-from compute import fleet, recipes
+from compute import fleet, recipes, results, results_blocks
 from compute.fleet import choice
 from compute.tables import visible
 
 TEXT = """\
 Computes every result that the book shows of a model and that is not kept, so that the build only reads. With a Dask
-scheduler each is a task for its workers, and `make book` does this by itself where one is chosen; without one they are
-computed here, in order. A result that cannot be had is told of, and left for its chapter to say why.
+scheduler its workers make the large ones by blocks, and then each of the others is a task; `make book` does this by
+itself where one is chosen. Without one they are computed here, in order. A result that cannot be had is told of, and
+left for its chapter to say why.
 Trainings are none of it: `python -m compute experiment NAME --run` makes those.
 """
 
@@ -32,6 +33,8 @@ def add_commands(subparsers: "argparse._SubParsersAction") -> None:
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Makes the results of a model be there; 0 also where one could not be had: its chapter says more of it."""
+    if fleet.active():  # the large ones by blocks, in which all workers share, then one task each
+        results_blocks.ahead(results.model(arguments.model).catalogue, fleet.spread)
     missing = [
         (name, recipe) for name, recipe in recipes.book(arguments.model)
         if recipe.call().state() not in ("fresh", "shipped")

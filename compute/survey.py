@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from compute import fleet, recipes, results, results_geometry, results_smoke, results_void
+from compute import fleet, recipes, results, results_blocks, results_geometry, results_smoke, results_void
 from compute.fleet import choice
 from compute.models.weights import Model
 from compute.tables import visible
@@ -19,8 +19,9 @@ hand), or a hub id such as Qwen/Qwen3-4B-Instruct-2507. Without it, AZIMUTH_MODE
   python -m compute survey smollm2 --depth metric
   python -m compute survey smollm2 ~/models/Qwen3-4B ~/models/Qwen3-4B-Base --scheduler tcp://host:8786
 
-Of several models each is a task of its own, which the workers of a Dask scheduler take where one is chosen; one that
-cannot be opened keeps no other from being surveyed. --json then says {"surveys": [...]}, in the order asked.
+Of several models each is a task of its own, which the workers of a Dask scheduler take where one is chosen; of one
+model they take its large results by blocks. A model that cannot be opened keeps no other from being surveyed. --json
+says {"surveys": [...]} of several, in the order asked.
 
 --depth catalog is what every survey says. --depth metric adds the causal metric:
 covariance_eigenvalues {min, max, mean, median, trace}, metric_eigenvalues {min, max, mean,
@@ -68,6 +69,8 @@ def numbers(model: str | None = None, depth: str = "catalog") -> dict:
     """
     opened = results.model(model)
     gamma = opened.catalogue
+    if fleet.active():  # and this is no task: the workers take the matrix by blocks
+        results_blocks.ahead(gamma, fleet.spread, depth)
     holes = results.census(gamma)
     found = {
         "model": gamma.label,
