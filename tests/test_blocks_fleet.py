@@ -10,7 +10,7 @@ from conftest import plant_model
 from test_blocks import assert_same, catalogue_of
 from test_neighbors import with_black_holes
 
-from compute import results_blocks, results_density, smoke
+from compute import results_blocks, results_density, smoke, survey
 from compute.blocks import duplicates, products
 from compute.blocks import neighbors as by_blocks
 from compute.metric import covariance
@@ -66,6 +66,25 @@ def test_results_made_ahead_on_workers(two, tmp_path):
     planted = open_path(plant_model(tmp_path / "planted", [str(i) for i in range(300)])).catalogue
     assert len(results_blocks.ahead(planted, fleet.spread)) == 5
     assert results_density.nearest_places.call(planted, "causal").state() == "fresh"
+
+
+def test_a_survey_of_one_model_takes_all_workers(two, tmp_path, monkeypatch):
+    model = str(plant_model(tmp_path / "planted", [str(i) for i in range(300)], seed=3))
+    taken, honest = [], fleet.spread
+
+    def spread(function, tasks, *, label):
+        taken.append(function.__name__)
+        yield from honest(function, tasks, label=label)
+
+    monkeypatch.setattr(survey.fleet, "spread", spread)
+    on_workers = survey.numbers(model, "density")
+    assert {"hashed", "tile", "projected", "meet", "settle"} <= set(taken)
+    monkeypatch.setenv("AZIMUTH_CACHE", str(tmp_path / "alone"))
+    monkeypatch.setattr(survey.fleet, "active", lambda: False)
+    alone = survey.numbers(model, "density")
+    assert on_workers["black_holes"] == alone["black_holes"] and on_workers["unique_rows"] == alone["unique_rows"]
+    assert on_workers["knn"]["density_median"] == pytest.approx(alone["knn"]["density_median"], rel=1e-5)
+    assert on_workers["covariance_eigenvalues"] == pytest.approx(alone["covariance_eigenvalues"], rel=1e-11)
 
 
 def test_a_matrix_that_no_worker_has_is_named(two, tmp_path):
