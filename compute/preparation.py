@@ -33,12 +33,10 @@ def add_commands(subparsers: "argparse._SubParsersAction") -> None:
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Makes the results of a model be there; 0 also where one could not be had: its chapter says more of it."""
+    lacking = _lacking(recipes.book(arguments.model))
     if fleet.active():  # the large ones by blocks, in which all workers share, then one task each
         results_blocks.ahead(results.model(arguments.model).catalogue, fleet.spread)
-    missing = [
-        (name, recipe) for name, recipe in recipes.book(arguments.model)
-        if recipe.call().state() not in ("fresh", "shipped")
-    ]  # fmt: skip
+    missing = _lacking(lacking)
     failed = {}
     excused = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
     for place, found in fleet.gather([recipe for _, recipe in missing], label="the book's results", excused=excused):
@@ -47,7 +45,12 @@ def prepare(arguments: argparse.Namespace) -> int:
             failed[name] = str(found)
         print(visible(f"{name}: {failed.get(name, 'there')}"), file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"computed": [name for name, _ in missing if name not in failed], "failed": failed}))
+        print(json.dumps({"computed": [name for name, _ in lacking if name not in failed], "failed": failed}))
     else:
-        print(f"{len(missing) - len(failed)} results computed, {len(failed) or 'none'} could not be")
+        print(f"{len(lacking) - len(failed)} results computed, {len(failed) or 'none'} could not be")
     return 0
+
+
+def _lacking(among: list[tuple[str, fleet.Recipe]]) -> list[tuple[str, fleet.Recipe]]:
+    """Those that are not kept."""
+    return [(name, recipe) for name, recipe in among if recipe.call().state() not in ("fresh", "shipped")]

@@ -9,14 +9,13 @@ states, and what follows from it likewise. Chapter: Density.
 
 import dataclasses
 import functools
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from compute import metric, results, results_density, results_geometry
+from compute import metric, paths, results, results_density, results_geometry
 from compute.blocks import Spread, duplicates, neighbors, products
 from compute.blocks.whereabouts import opened_array
 from compute.cache import Call, Result
@@ -28,10 +27,10 @@ HOW_FAR = {"catalog": 1, "smoke": 1, "metric": 3, "density": 5}  # of the result
 def ahead(catalogue: Catalogue, spread: Spread, depth: str = "density") -> list[Result]:
     """Make the large results of a catalogue by blocks, as far as `depth`; what is kept already is only read.
 
-    spread: `compute.fleet.spread`. Where AZIMUTH_CACHE is no folder, nothing is done: the parts that tasks leave each
+    spread: `compute.fleet.spread`. Where the cache is a store, nothing is done: the parts that tasks leave each
     other need one that all see. Raises what the functions of `compute.blocks` raise.
     """
-    if "://" in os.environ.get("AZIMUTH_CACHE", ""):
+    if paths.cache_url():
         return []
     ways = [
         (results.census.call(catalogue), _census),
