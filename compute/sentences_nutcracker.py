@@ -65,8 +65,8 @@ def censored(restless: Sequence[int], tokens: int, rest: int) -> str:
     share = [count / tokens for count in restless]
     if max(share) < FEW:
         return (
-            f"Of {tokens:,} tokens {listed(restless)} still move in the last {rest:,} steps: for these alone the freeze "
-            "step is unknown"
+            f"Of {tokens:,} tokens {listed(restless)} still move in the last {rest:,} steps: for these alone the "
+            "freeze step is unknown"
         )
     return (
         f"But {percent(share)} of the tokens still move in the last {rest:,} steps; their freeze step is unknown, only "
