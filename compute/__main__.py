@@ -1,9 +1,10 @@
-"""The command line: python -m compute survey, experiment, status, why, verify, gc, ship, bless, fetch, models."""
+"""The command line: python -m compute survey, experiment, sweep, prepare, status, why, verify, gc, ship, and more."""
 
 import argparse
 import sys
 
-from compute import desk, laboratory, survey
+from compute import desk, laboratory, preparation, survey, sweeping
+from compute.fleet import choice
 from compute.models import sources
 
 DESCRIPTION = """\
@@ -13,6 +14,7 @@ cache of results that the book is made from.
   python -m compute survey                     numbers of the default model
   python -m compute survey MODEL --json        numbers of another, for a script
   python -m compute experiment                 what is asked of Goldilocks, and which runs are there
+  python -m compute sweep FILE.toml            a declared grid of trainings: train, and tell
   python -m compute status                     which results are there, and which are stale
   python -m compute why norms                  why a result is, or is not, up to date
 """
@@ -26,9 +28,10 @@ def main(words: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (survey, laboratory, desk, sources):
+    for room in (survey, laboratory, sweeping, preparation, desk, sources):
         room.add_commands(commands)
     arguments = parser.parse_args(words)
+    choice.choose(getattr(arguments, "scheduler", None))
     try:
         return arguments.run(arguments)
     except BrokenPipeError:  # the reader of a pipe has seen enough

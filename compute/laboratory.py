@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compute import experiments, paths, results_experiments
+from compute import experiments, fleet, paths, recipes, results_experiments
 from compute.cache import Result, entries, shipping
 from compute.experiments import Experiment
+from compute.fleet import choice
 from compute.tables import duration, lines, visible
 
 DONE, WANTING, BROKEN_OFF = 0, 1, 130  # exit codes; 2, that it could not be done, is the front's
@@ -29,6 +30,7 @@ the runs that are there, in the cache or shipped. Nothing is trained unless --ru
   python -m compute experiment pure-bf16 --run --seed 43
 
 A run that was broken off goes on from its last checkpoint; runs of other names or seeds may go on beside it.
+With a Dask scheduler (--scheduler) each run is a task: workers train, and the cache that all share keeps it.
 frozen_fraction: share of the dead tokens with L1 = 0, mean of the 100 steps up to the milestone. frozen_for_good:
 share that never moved again in the run; at its last step that is everyone, whatever would have come.
 
@@ -45,10 +47,11 @@ def add_commands(subparsers: "argparse._SubParsersAction") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("name", nargs="?", metavar="NAME", help="the experiment; without one, all are listed")
-    command.add_argument("--run", dest="run_missing", action="store_true", help="train what is missing, one by one")
+    command.add_argument("--run", dest="run_missing", action="store_true", help="train what is missing")
     command.add_argument("--ship", action="store_true", help="copy finished runs into data/results")
     command.add_argument("--seed", type=_seed, nargs="+", metavar="S", help="only these seeds")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    choice.add_option(command)
     command.set_defaults(run=experiment)
 
 
@@ -68,6 +71,8 @@ def experiment(arguments: argparse.Namespace) -> int:
     seeds = tuple(dict.fromkeys(arguments.seed or chosen.seeds))
     if arguments.run_missing:
         try:
+            if fleet.active():
+                _have_trained(chosen, seeds)
             for seed in seeds:
                 _train(chosen, seed)
         except KeyboardInterrupt:
@@ -127,6 +132,22 @@ def _train(chosen: Experiment, seed: int) -> None:
     for other in [*calls.values(), experiments.lexicon()]:
         if other.state() not in HERE:
             other.run()
+
+
+def _have_trained(chosen: Experiment, seeds: Sequence[int]) -> None:
+    """Makes all runs be there by the workers of a scheduler: first the trainings, then what is kept beside them."""
+    for kinds in (["run"], ["remains", *chosen.keeps]):
+        asked = [(seed, kind) for seed in seeds for kind in kinds
+                 if kind == "run" or f"{chosen.name}/{seed}/{kind}" in experiments.parts(chosen, seed)]  # fmt: skip
+        made = [recipe for seed, kind in asked for recipe in recipes.trainings([chosen.settings(seed)], kind)]
+        label = f"{chosen.name}, {len(asked)} of {' and '.join(kinds)}"
+        try:
+            for place, result in fleet.gather(made, label=label):
+                seed, kind = asked[place]
+                loss = f": loss {result['final_loss']:.3f} nats" if kind == "run" else ""
+                _say(f"{chosen.name} with seed {seed}, {kind} is there{loss}")
+        except FloatingPointError as diverged:
+            raise ValueError(f"{chosen.name}: {diverged}") from diverged
 
 
 def _check_room(folder: Path) -> None:

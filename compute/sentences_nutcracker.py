@@ -12,6 +12,7 @@ from compute.sentences import enumeration
 
 PILE = 0.25  # share of last motions in a hundredth of a run that makes it a common event
 SETTLED, FOLLOWS = 1.02, 1.1  # growth of the printed median when a run is made twice as long
+FEW = 0.005  # share of tokens that is told as a number of them
 NOTABLE = 0.05  # difference of two shares that is worth a word
 
 
@@ -62,6 +63,11 @@ def censored(restless: Sequence[int], tokens: int, rest: int) -> str:
     if max(restless) == 0:
         return f"No token moves in the last {rest:,} steps, so that nothing is censored and the median is a fact"
     share = [count / tokens for count in restless]
+    if max(share) < FEW:
+        return (
+            f"Of {tokens:,} tokens {listed(restless)} still move in the last {rest:,} steps: for these alone the "
+            "freeze step is unknown"
+        )
     return (
         f"But {percent(share)} of the tokens still move in the last {rest:,} steps; their freeze step is unknown, only "
         "that it is late"

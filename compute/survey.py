@@ -4,8 +4,10 @@ import argparse
 import json
 import sys
 
-from compute import results, results_geometry, results_smoke, results_void
+from compute import fleet, recipes, results, results_blocks, results_geometry, results_smoke, results_void
+from compute.fleet import choice
 from compute.models.weights import Model
+from compute.tables import visible
 
 EPILOG = """\
 MODEL is a name from `python -m compute models` (smollm2), a folder with config.json and
@@ -15,6 +17,11 @@ hand), the model.bin of CTranslate2, or a hub id such as Qwen/Qwen3-4B-Instruct-
   python -m compute survey smollm2
   python -m compute survey ~/models/Qwen3-4B --json | jq .black_holes
   python -m compute survey smollm2 --depth metric
+  python -m compute survey smollm2 ~/models/Qwen3-4B ~/models/Qwen3-4B-Base --scheduler tcp://host:8786
+
+Of several models each is a task of its own, which the workers of a Dask scheduler take where one is chosen; of one
+model they take its large results by blocks. A model that cannot be opened keeps no other from being surveyed. --json
+says {"surveys": [...]} of several, in the order asked.
 
 --depth catalog is what every survey says. --depth metric adds the causal metric:
 covariance_eigenvalues {min, max, mean, median, trace}, metric_eigenvalues {min, max, mean,
@@ -38,12 +45,12 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Register `survey` with the command line."""
     command = subparsers.add_parser(
         "survey",
-        help="the catalogue's numbers of any model that can be opened",
-        description="Centroid, norms and black holes of a model's unembedding matrix.",
+        help="the catalogue's numbers of any model that can be opened, or of several",
+        description="Centroid, norms and black holes of the unembedding matrix of one model, or of each of several.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("model", nargs="?", metavar="MODEL", help="the model (default: $AZIMUTH_MODEL or smollm2)")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="default: $AZIMUTH_MODEL or smollm2")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     command.add_argument(
         "--depth",
@@ -51,6 +58,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         default="catalog",
         help="how far to go: catalog (default) < metric < density; smoke is apart",
     )
+    choice.add_option(command)
     command.set_defaults(run=run)
 
 
@@ -61,6 +69,8 @@ def numbers(model: str | None = None, depth: str = "catalog") -> dict:
     """
     opened = results.model(model)
     gamma = opened.catalogue
+    if fleet.active():  # and this is no task: the workers take the matrix by blocks
+        results_blocks.ahead(gamma, fleet.spread, depth)
     holes = results.census(gamma)
     found = {
         "model": gamma.label,
@@ -98,10 +108,28 @@ DEPTHS = {"catalog": (), "metric": (_metric,), "density": (_metric, _density), "
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the survey, as a table or as JSON."""
-    found = numbers(arguments.model, arguments.depth)
-    sys.stdout.write(json.dumps(found) + "\n" if arguments.json else _table(found))
-    return 0
+    """Print the survey, as a table or as JSON; of several models, 2 where one of them could not be surveyed."""
+    if len(arguments.models) < 2:
+        found = numbers(*arguments.models, depth=arguments.depth)
+        sys.stdout.write(json.dumps(found) + "\n" if arguments.json else _table(found))
+        return 0
+    surveys = several(arguments.models, arguments.depth)
+    whole = [one for one in surveys if "error" not in one]
+    sys.stdout.write(json.dumps({"surveys": surveys}) + "\n" if arguments.json else "\n".join(map(_table, whole)))
+    for one in surveys:
+        if "error" in one:
+            print(f"{visible(one['model'])}: {visible(one['error'])}", file=sys.stderr)
+    return 0 if len(whole) == len(surveys) else 2
+
+
+def several(models: list[str], depth: str) -> list[dict]:
+    """The surveys of some models, in their order; {model, error} of one that cannot be had or is no catalogue."""
+    tasks = [(recipes.everywhere(model), depth) for model in models]
+    found = dict(fleet.spread(numbers, tasks, label="surveys", excused=(MemoryError, OSError, ValueError)))
+    return [
+        {"model": model, "error": str(found[i])} if isinstance(found[i], Exception) else found[i]
+        for i, model in enumerate(models)
+    ]
 
 
 def _table(found: dict) -> str:

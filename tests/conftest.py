@@ -48,7 +48,7 @@ def cache_of_its_own(tmp_path_factory):
     """Every test writes its results below a temporary folder; fetched models stay where they are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AZIMUTH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        for variable in ("AZIMUTH_MODEL", "AZIMUTH_CORPUS", "AZIMUTH_CORPUS_UNSEEN"):
+        for variable in ("AZIMUTH_MODEL", "AZIMUTH_CORPUS", "AZIMUTH_CORPUS_UNSEEN", "AZIMUTH_SCHEDULER"):
             patch.delenv(variable, raising=False)
         yield
 

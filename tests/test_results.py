@@ -90,7 +90,7 @@ def test_survey_speaks_json_alone(smollm2, capsys):
 
 
 def test_survey_for_a_reader(smollm2, capsys):
-    assert survey.run(argparse.Namespace(model="smollm2", json=False, depth="catalog")) == 0
+    assert survey.run(argparse.Namespace(models=["smollm2"], json=False, depth="catalog")) == 0
     text = capsys.readouterr().out
     assert "populations 7 4 2 2" in text and "49,152" in text
     assert max(map(len, text.splitlines())) <= 80
@@ -119,7 +119,7 @@ def test_survey_of_the_smoke_without_a_tokenizer(planted_model, capsys):
         (planted_model.parent / "bare" / name).write_bytes((planted_model / name).read_bytes())
     found = survey.numbers(str(planted_model.parent / "bare"), "smoke")
     assert found["unreachable"] is None and found["smoke"]["core_tokens"] >= 3
-    arguments = argparse.Namespace(model=str(planted_model.parent / "bare"), json=False, depth="smoke")
+    arguments = argparse.Namespace(models=[str(planted_model.parent / "bare")], json=False, depth="smoke")
     assert survey.run(arguments) == 0
     assert "no tokenizer to ask" in capsys.readouterr().out
 

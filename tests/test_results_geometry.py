@@ -232,7 +232,7 @@ def test_survey_of_the_metric_adds_its_keys_and_changes_none(smollm2, capsys):
     assert list(found["metric_eigenvalues"]) == ["min", "max", "mean", "median"]
     assert list(found["causal_norm"]) == ["mean", "std", "min", "max"]
     assert found["metric_eigenvalues"]["max"] == pytest.approx(1 / found["covariance_eigenvalues"]["min"])
-    assert survey.run(argparse.Namespace(model="smollm2", json=False, depth="metric")) == 0
+    assert survey.run(argparse.Namespace(models=["smollm2"], json=False, depth="metric")) == 0
     text = capsys.readouterr().out
     assert "of 576 dimensions" in text and "logometers" in text
     assert max(map(len, text.splitlines())) <= 80

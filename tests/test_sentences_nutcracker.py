@@ -38,6 +38,7 @@ def test_tokens_freeze_together_or_one_by_one():
 
 def test_a_run_whose_tokens_still_move_is_censored():
     assert "nothing is censored" in sentences.censored([0, 0], 2048, 1000)
+    assert "Of 2,048 tokens 1 (0 to 2) still move" in sentences.censored([0, 2, 1], 2048, 1000)
     assert "50.0" in sentences.censored([1024, 1024], 2048, 1000) and "unknown" in sentences.censored([1, 0], 4, 9)
 
 

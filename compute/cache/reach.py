@@ -15,8 +15,8 @@ be followed counts whole:
 
 Not seen: state that other modules change behind a definition's back (the house has no such globals), and
 compiled code. Docstrings, comments and layout do not count, nor `if __name__ == "__main__"`, nor the
-cache's own machinery below: otherwise every edit there would recompute everything. `compute.cache.key.FORMAT`
-stands for it in each key.
+cache's own machinery below, nor how work is handed out (`compute.fleet`): otherwise every edit there would recompute
+everything. `compute.cache.key.FORMAT` stands for it in each key.
 """
 
 import hashlib
@@ -29,8 +29,11 @@ from compute.cache.mentions import Mentions
 from compute.cache.syntax import Chain, Module, Target, dump
 
 _ROOMS = "entries key mentions mirror origin parts reach remote store syntax versions workspaces"
-MACHINERY = frozenset({"compute.cache", "compute.fingerprints", "compute.integrity", "compute.paths"}) | frozenset(
-    f"compute.cache.{room}" for room in _ROOMS.split()
+_FLEET = "choice crew dispatch kept work"
+MACHINERY = (
+    frozenset({"compute.cache", "compute.fingerprints", "compute.fleet", "compute.integrity", "compute.paths"})
+    | frozenset(f"compute.cache.{room}" for room in _ROOMS.split())
+    | frozenset(f"compute.fleet.{room}" for room in _FLEET.split())
 )
 IN_OWN_MODULE = frozenset({"globals", "vars", "eval", "exec", "__globals__"})
 IN_PACKAGE = ("importlib.import_module", "importlib.reload", "importlib.util", "sys.modules", "runpy", "pkgutil")

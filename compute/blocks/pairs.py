@@ -1,0 +1,189 @@
+"""The nearest rows between two blocks of a catalogue: one task of a search over all, and its exact candidates.
+
+A task meets the rows of two blocks as `compute.neighbors` does, in tiles of one matrix product that serves both sides,
+with the proven floors of `compute.scores` and `compute.shortlist`. Before it returns, it measures what is left by
+direct subtraction in float64. So no bound crosses from one worker to another, only exact squared distances; and the
+merged k nearest are the same whatever each task kept beyond them.
+
+What earlier tasks have found is used where it is there: a row whose k nearest so far all lie within r needs nobody
+from beyond r. Which tasks have finished by then is chance, and changes how much is kept, not what is nearest.
+Chapter: Density.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compute.blocks import parts
+from compute.blocks.whereabouts import Whereabouts, opened
+from compute.neighbors import Tile, _meet, _tiles
+from compute.scores import Scores, prepare, squared_distances
+from compute.shortlist import Shortlists
+
+TILE = 2048  # rows and columns of one product
+LOWEST = np.finfo(np.float32).min  # a floor below every score, but above that of a row with itself
+
+
+@dataclass(frozen=True)
+class Job:
+    """A search that is shared out: what is searched, where its parts lie, and how it is cut."""
+
+    where: Whereabouts
+    folder: str
+    k: int  # neighbours wanted, at most one less than the distinct rows
+    block: int  # rows of a block, equal ones included
+
+    def pair_file(self, near: int, far: int) -> Path:
+        """Where the candidates between two blocks are kept."""
+        return Path(self.folder) / f"pair-{near}-{far}.npz"
+
+    def nearest_file(self, block: int) -> Path:
+        """Where the k nearest of the rows of one block are kept."""
+        return Path(self.folder) / f"nearest-{block}.npz"
+
+    def ids(self, block: int) -> np.ndarray:
+        """The distinct rows of a block, ascending: those that no smaller id equals."""
+        first = np.load(Path(self.folder) / "first.npy", mmap_mode="r", allow_pickle=False)
+        start = block * self.block
+        own = first[start : start + self.block]
+        return start + np.flatnonzero(own == np.arange(start, start + len(own)))
+
+    def rows(self, block: int) -> np.ndarray:
+        """Those rows, decoded: float32 (n, D)."""
+        catalogue, start = opened(self.where), block * self.block
+        whole = catalogue.block(start, min(start + self.block, catalogue.n_tokens))
+        ids = self.ids(block)
+        return whole if len(ids) == len(whole) else whole[ids - start]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Some ids (n, w) int32 for each of n rows, and their exact squared distances (n, w), inf where there is none."""
+
+    ids: np.ndarray
+    squared: np.ndarray
+
+    def best(self, k: int) -> "Candidates":
+        """The k nearest of each row, nearest first, ties to the smaller id."""
+        nearest_first = np.lexsort((self.ids, self.squared), axis=1)[:, :k]
+        return Candidates(*(np.take_along_axis(part, nearest_first, axis=1) for part in (self.ids, self.squared)))
+
+    def reach(self, k: int) -> np.ndarray:
+        """How far the k-th of each row is, squared, (n,); inf where there are fewer."""
+        if self.squared.shape[1] < k:
+            return np.full(len(self.squared), np.inf)
+        return np.partition(self.squared, k - 1, axis=1)[:, k - 1]
+
+    def packed(self, name: str) -> dict[str, np.ndarray]:
+        """The candidates without the free places, row after row, as arrays for a file."""
+        taken = np.isfinite(self.squared)
+        return {f"count{name}": taken.sum(axis=1), f"ids{name}": self.ids[taken], f"squared{name}": self.squared[taken]}
+
+    @classmethod
+    def unpacked(cls, kept: dict[str, np.ndarray], name: str) -> "Candidates":
+        """What was packed under a name."""
+        count = kept[f"count{name}"]
+        taken = np.arange(count.max(initial=0)) < count[:, None]  # (n, w)
+        ids, squared = np.zeros(taken.shape, np.int32), np.full(taken.shape, np.inf)
+        ids[taken], squared[taken] = kept[f"ids{name}"], kept[f"squared{name}"]
+        return cls(ids, squared)
+
+
+def meet(job: Job, near: int, far: int) -> int:
+    """Find and keep the candidates between two blocks, near <= far, for the rows of both; returns how many.
+
+    A pair that is kept already is not met again.
+    """
+    file = job.pair_file(near, far)
+    kept = parts.read(file) if file.name in parts.names(file.parent) else None
+    if kept is None:
+        kept = _met(job, near, far)
+        parts.keep(file, **kept)
+    return sum(len(kept[name]) for name in kept if name.startswith("ids"))
+
+
+def _met(job: Job, near: int, far: int) -> dict[str, np.ndarray]:
+    blocks = [near] if near == far else [near, far]
+    of = [job.ids(block) for block in blocks]
+    ids, cut = np.concatenate(of).astype(np.int32), len(of[0])  # (n,) ascending
+    reach = np.concatenate([known(job, block).reach(job.k) for block in blocks])  # (n,)
+    if min(map(len, of)) and len(ids) > 1:
+        rows = job.rows(near) if near == far else np.concatenate([job.rows(near), job.rows(far)])  # (n, D)
+        places, squared = _searched(rows, cut, job.k, reach)  # (n, W) each
+        squared[squared > reach[:, None]] = np.inf
+        found = Candidates(ids[places], squared).best(job.k)
+    else:
+        found = Candidates(*np.empty((2, len(ids), 0)))
+    return {
+        name: array
+        for side, part in enumerate((slice(0, cut), slice(cut, None))[: len(blocks)])
+        for name, array in Candidates(found.ids[part], found.squared[part]).packed(str(side)).items()
+    }
+
+
+def known(job: Job, block: int, needed: bool = False) -> Candidates:
+    """All candidates of the rows of a block that finished tasks have kept; `needed`: every task must have."""
+    found, there = [], parts.names(Path(job.folder))
+    for other in range(-(-opened(job.where).n_tokens // job.block)):
+        file = job.pair_file(min(block, other), max(block, other))
+        kept = parts.needed(file) if needed else parts.read(file) if file.name in there else None
+        if kept is not None:
+            found.append(Candidates.unpacked(kept, str(int(other < block))))  # a pair's first side is the smaller
+    if not found:
+        return Candidates(*np.empty((2, len(job.ids(block)), 0)))
+    return Candidates(*(np.concatenate([getattr(part, name) for part in found], axis=1) for name in ("ids", "squared")))
+
+
+def _searched(rows: np.ndarray, cut: int, k: int, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Who may be among the k nearest of each row, as places in `rows` (n, W), and their exact squared distances.
+
+    rows: (n, D), those before `cut` against those behind it, or all against all where nothing is behind. No row is
+    missed whose squared distance is at most `reach` (n,) and that is among the k nearest here; free places: inf.
+    """
+    shuffle = np.random.default_rng(42)  # so that every tile is a fair sample
+    row_of = np.concatenate([shuffle.permutation(cut), cut + shuffle.permutation(len(rows) - cut)])
+    scores, lists = prepare(rows, row_of), Shortlists.empty(len(rows), k)
+    with np.errstate(over="ignore"):  # a reach beyond float32, from rows that are not here, is a floor of -inf
+        lists.floor[:] = scores.floor_of(reach[row_of])
+    buffer = np.empty(min(TILE, len(rows)) ** 2, np.float32)
+    with ThreadPoolExecutor(1) as pool:
+        for top, bottom, tiles in _stripes(cut, len(rows)):
+            left = scores.left(top, bottom)  # (TILE, D + 2)
+            for tile in tiles:
+                part = left[tile[0] - top : tile[1] - top]
+                score = buffer[: len(part) * (tile[3] - tile[2])].reshape(len(part), -1)
+                np.matmul(part, scores.right[tile[2] : tile[3]].T, out=score)
+                if tile[0] == tile[2] and len(part) <= k:  # too few for a floor, and without one a row meets itself
+                    lists.floor[tile[0] : tile[1]] = np.maximum(lists.floor[tile[0] : tile[1]], LOWEST)
+                _meet(scores, lists, tile, score, pool)
+            lists.tighten(scores, np.arange(top, bottom))
+    lists.tighten(scores, np.arange(cut if cut < len(rows) else 0, len(rows)))
+    return _measured(scores, lists)
+
+
+def _stripes(cut: int, n_rows: int) -> Iterator[tuple[int, int, Iterator[Tile]]]:
+    """The tiles of a pair of blocks, or of one with itself, by stripes of rows that share a left operand."""
+    for top in range(0, cut, TILE):
+        bottom = min(top + TILE, cut)
+        if cut == n_rows:
+            yield top, bottom, _tiles(top, bottom, n_rows, TILE)
+        else:
+            columns = range(cut, n_rows, TILE)
+            yield top, bottom, iter([(top, bottom, near, min(near + TILE, n_rows)) for near in columns])
+
+
+def _measured(scores: Scores, lists: Shortlists) -> tuple[np.ndarray, np.ndarray]:
+    """The lists of all rows, ascending, as places in the rows, measured exactly, each pair once; see `_searched`."""
+    many, row_of = len(scores.row_of), scores.row_of
+    longest = max(1, int(lists.count.max()))
+    taken = np.arange(longest) < lists.count[:, None]  # (n, W)
+    places = row_of[lists.other[:, :longest]]
+    one, two = np.broadcast_to(row_of[:, None], taken.shape)[taken], places[taken]
+    pair, back = np.unique(np.minimum(one, two) * many + np.maximum(one, two), return_inverse=True)
+    squared = np.full(taken.shape, np.inf)
+    squared[taken] = squared_distances(scores.rows, pair // many, pair % many)[back]
+    ascending = np.argsort(row_of)
+    return places[ascending], squared[ascending]
