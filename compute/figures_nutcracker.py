@@ -92,8 +92,8 @@ def truncation(runs: Mapping[str, Mapping]) -> Figure:
                 right.plot(run["ends"], 100 * again, **look)
         reach = max(int(run["ends"][-1]) for run in runs.values())
         left.plot([0, reach], [0, reach], color=CONTROL, lw=0.8, label="the end itself")
-        left.set(xlabel="step at which the run is ended", ylabel="median “freeze step” it prints")
-        right.set(xlabel="step at which the run is ended", ylabel="resting tokens that move again (%)")
+        left.set(xlabel="run ended at step", ylabel="median “freeze step” it prints")
+        right.set(xlabel="run ended at step", ylabel="resting tokens that move again (%)")
         left.legend()
     return figure
 
