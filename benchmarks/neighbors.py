@@ -17,7 +17,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks._growth import SIZES, WIDTHS, growth
-from compute.neighbors import Neighbors, _tiles, nearest
+from compute.neighbors import Neighbors, nearest
+from compute.tiles import beside, on_diagonal
 
 K, BLOCK, THREADS = 20, 2048, 2
 SHAPES = ((16_000, 2_560), (49_152, 576))
@@ -40,7 +41,9 @@ def products_alone(rows: np.ndarray, blocks: int | None = None) -> None:
     """The matrix products of our tiles, and nothing else; of the first few blocks of rows, if a number is given."""
     buffer = np.empty(BLOCK**2, np.float32)
     for start in range(0, len(rows), BLOCK)[:blocks]:
-        for top, bottom, near, far in _tiles(start, min(start + BLOCK, len(rows)), len(rows), BLOCK):
+        stop = min(start + BLOCK, len(rows))
+        tiles = (*on_diagonal(start, stop, BLOCK // 4), *beside(start, stop, stop, len(rows), BLOCK))
+        for top, bottom, near, far in tiles:
             score = buffer[: (bottom - top) * (far - near)].reshape(bottom - top, far - near)
             np.matmul(rows[top:bottom], rows[near:far].T, out=score)
 

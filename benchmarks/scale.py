@@ -3,8 +3,8 @@
 Census, centroid, covariance, eigenbasis, projections and exact neighbours of a planted galaxy (`benchmarks._galaxy`)
 by blocks, on the workers of a Dask cluster of this machine, of one thread each: time and peak memory of every stage,
 and bytes through the scheduler. From the rates of one worker follow the times for two and four, which are measured
-too, and those of 1,000,000 x 8,192 on 1, 8 and 64. The scratch files are deleted at the end, and nothing of them is a
-result of the book.
+too, and those of 1,000,000 x 8,192 on 1, 8 and 64. Then two workers against one process of two threads, at neighbours
+and at trainings of Lean. The scratch files are deleted at the end, and nothing of them is a result of the book.
 
     python -m benchmarks.scale --rows 4000 --width 128      a try, printed; no table is written
 """
@@ -15,6 +15,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ import numpy as np
 from benchmarks import _projection
 from benchmarks._galaxy import ROWS, WIDTH, plant
 from benchmarks._watch import Watch
-from compute import fleet, metric
+from compute import fleet, metric, recipes
 from compute.blocks import duplicates, neighbors, products
+from compute.fleet import choice
+from compute.goldilocks.settings import GOLDILOCKS, LEAN, Settings
 from compute.models.weights import Catalogue
 from compute.neighbors import nearest
 
@@ -31,6 +34,7 @@ K = 20
 COUNTS = (1, 2, 4)  # local workers
 BEYOND, FLEETS = (1_000_000, 8_192), (1, 8, 64)
 COMPARED = (49_152, 576)  # where two workers meet one process of two threads
+TRAININGS, STEPS = 8, 200  # of Lean, and the updates of each
 ROUNDS = 3
 
 
@@ -40,17 +44,23 @@ def local_workers(count: int) -> Iterator[int]:
     from distributed import LocalCluster
 
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    before = os.environ.get("AZIMUTH_SCHEDULER")
     with LocalCluster(
         n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0", env=single
-    ) as cluster:
-        os.environ["AZIMUTH_SCHEDULER"] = cluster.scheduler_address
-        try:
-            yield int(cluster.scheduler_address.rpartition(":")[2])
-        finally:
-            os.environ.pop("AZIMUTH_SCHEDULER")
-            if before is not None:
-                os.environ["AZIMUTH_SCHEDULER"] = before
+    ) as cluster, variable(choice.VARIABLE, cluster.scheduler_address):
+        yield int(cluster.scheduler_address.rpartition(":")[2])
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment, for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def pipeline(catalogue: Catalogue, planted: list[int], folder: Path, port: int) -> dict[str, Watch]:
@@ -162,10 +172,44 @@ def compared_rows(n_rows: int, dim: int, rounds: int, folder: Path) -> list[dict
     ]  # fmt: skip
 
 
-def main(n_rows: int = ROWS, dim: int = WIDTH, compared: tuple = COMPARED, rounds: int = ROUNDS) -> list[dict]:
+def trained(settings: Settings, seeds: range, steps: int) -> float:
+    """Seconds of as many trainings as there are seeds, kept in the cache, wherever `fleet` sends them."""
+    own = asdict(GOLDILOCKS)
+    named = {name: value for name, value in asdict(replace(settings, steps=steps)).items() if value != own[name]}
+    asked = recipes.trainings([named | {"protocol": settings.protocol, "seed": seed} for seed in seeds])
+    with Watch() as watch:
+        made = sum(1 for _ in fleet.gather(asked, label=f"{len(asked)} trainings"))
+    assert made == len(seeds)
+    return watch.seconds
+
+
+def training_rows(count: int, steps: int, rounds: int, folder: Path) -> list[dict]:
+    """Trainings of Lean on two workers of one thread against one process of two, in turns, each in the same cache."""
+    spent = {"one process": [], "two workers": []}
+    with variable("AZIMUTH_CACHE", str(folder / "cache")), local_workers(2):
+        for turn in range(rounds + 1):  # the first warms up: the text is read, the workers import what they need
+            seeds, length = range(turn * count, (turn + 1) * count), steps if turn else 2
+            with variable(choice.VARIABLE, choice.HERE):
+                spent["one process"].append(trained(replace(LEAN, threads=2), seeds, length))
+            spent["two workers"].append(trained(LEAN, seeds, length))
+    spent = {name: taken[1:] for name, taken in spent.items()}
+    ratio = statistics.median(a / b for a, b in zip(*spent.values(), strict=True))
+    times = {f"{name.replace(' ', '_')}_seconds": statistics.median(taken) for name, taken in spent.items()}
+    what = f"{count} trainings of Lean, {steps} steps: speed of two workers over one process of two threads"
+    return [{"name": "scale-trainings", "what": what, "ratio": ratio, "sense": "over", "target": 0.85, **times}]
+
+
+def main(
+    n_rows: int = ROWS, dim: int = WIDTH, compared: tuple = COMPARED, rounds: int = ROUNDS, steps: int = STEPS
+) -> list[dict]:
     """Measures, and returns the rows of the table."""
-    with tempfile.TemporaryDirectory(prefix="azimuth-scale-") as folder:
-        return [*scale_rows(n_rows, dim, COUNTS, Path(folder)), *compared_rows(*compared, rounds, Path(folder))]
+    with tempfile.TemporaryDirectory(prefix="azimuth-scale-") as name:
+        folder = Path(name)
+        return [
+            *scale_rows(n_rows, dim, COUNTS, folder),
+            *compared_rows(*compared, rounds, folder),
+            *training_rows(TRAININGS, steps, rounds, folder),
+        ]
 
 
 def shown(row: dict) -> str:
@@ -191,7 +235,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--width", type=int, default=WIDTH)
-    parser.add_argument("--rounds", type=int, default=1, help="of the comparison with one process")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of each training")
+    parser.add_argument("--rounds", type=int, default=1, help="of the comparisons with one process")
     given = parser.parse_args()
     tried = min(COMPARED[0], given.rows), min(COMPARED[1], given.width)
-    print("\n".join(map(shown, main(given.rows, given.width, tried, given.rounds))))
+    print("\n".join(map(shown, main(given.rows, given.width, tried, given.rounds, given.steps))))

@@ -14,6 +14,7 @@ import numpy as np
 
 Blocks = Iterable[tuple[int, np.ndarray]]  # (first row, block (rows, D) float32), in order and without gaps
 PRODUCT_ROWS = 2048  # rows in one float32 product, whose sum is then carried on in float64
+CENTRED_ENTRIES = 2**17  # float64 scratch that stays in the second cache
 
 
 def covariance(blocks: Blocks, mu: np.ndarray, dtype: type = np.float32) -> np.ndarray:
@@ -25,9 +26,8 @@ def covariance(blocks: Blocks, mu: np.ndarray, dtype: type = np.float32) -> np.n
     """
     sigma, count = np.zeros((len(mu), len(mu))), 0
     for _, block in blocks:
-        centred = np.subtract(block, mu, dtype=np.float64).astype(dtype, copy=False)  # (rows, D)
-        for start in range(0, len(centred), PRODUCT_ROWS):
-            part = centred[start : start + PRODUCT_ROWS]
+        for start in range(0, len(block), PRODUCT_ROWS):
+            part = _centred(block[start : start + PRODUCT_ROWS], mu, dtype)
             sigma += part.T @ part  # (D, D)
         count += len(block)
     return sigma / count
@@ -100,9 +100,18 @@ def project(blocks: Blocks, matrix: np.ndarray, origin: np.ndarray, out: np.ndar
     """
     single = np.ascontiguousarray(matrix, np.float32)
     for start, block in blocks:
-        centred = np.subtract(block, origin, dtype=np.float64).astype(np.float32)  # (rows, D)
-        np.matmul(centred, single, out=out[start : start + len(block)])  # (rows, R)
+        np.matmul(_centred(block, origin, np.float32), single, out=out[start : start + len(block)])  # (rows, R)
     return out
+
+
+def _centred(block: np.ndarray, origin: np.ndarray, dtype: type) -> np.ndarray:
+    """The rows minus `origin` (rows, D), subtracted in float64 and rounded once, a few at a time."""
+    centred, step = np.empty(block.shape, dtype), max(1, CENTRED_ENTRIES // block.shape[1])
+    wide = np.empty((step, block.shape[1]))
+    for start in range(0, len(block), step):
+        part = block[start : start + step]
+        centred[start : start + step] = np.subtract(part, origin, out=wide[: len(part)], dtype=np.float64)
+    return centred
 
 
 def participation_ratio(spectrum: np.ndarray) -> float:

@@ -5,7 +5,7 @@ columns. `Scores` proves that nothing which belongs among the k nearest is lost 
 what may belong there, and the few that are left are measured again by direct subtraction in float64. So the
 result is a function of the rows and k alone: block size, number of threads, order of the work and interruptions
 change no bit of it. Equal rows are one row during the search and come back at distance exactly 0; ties go to
-the smaller id. Memory beyond the matrix: one float32 copy of it, a tile, and O(N k).
+the smaller id. Memory beyond the matrix: one float32 copy of it, a tile for each thread, and O(N k).
 
 A search that outlives its process:
 
@@ -19,18 +19,20 @@ Chapter: Density.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
+from threading import Lock
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from compute.distinct import Distinct, distinct_rows
-from compute.scores import Scores, prepare, squared_distances
+from compute.scores import Scores, each_once, prepare
 from compute.shortlist import Shortlists
-
-STRIP_ROWS = 128  # a strip of a tile and its masks stay in the second cache
-Tile = tuple[int, int, int, int]  # first and last row, first and last column, at working positions
+from compute.tiles import Tile, beside, meet, on_diagonal
 
 
 @dataclass(frozen=True)
@@ -118,92 +120,44 @@ def begin(first: np.ndarray, k: int, block: int = 2048, seed: int = 42) -> Searc
 
 
 def sweep(rows: np.ndarray, search: Search, threads: int | None = None) -> Iterator[Search]:
-    """Meet all pairs that are left among the distinct ones of `rows`; yield the search after each block."""
+    """Meet all pairs that are left among the distinct ones of `rows`; yield the search after each block.
+
+    Each thread meets tiles of its own, and BLAS gets one thread for each meanwhile: faster than to share products.
+    """
     n_rows, block = len(search.order), search.block
-    scores = prepare(rows, search.order)
-    buffer = np.empty(min(block, n_rows) ** 2, np.float32)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    threads = threads or os.cpu_count() or 1
+    blas = ThreadpoolController().select(user_api="blas")
+    buffers = [np.empty(min(block, n_rows) ** 2, np.float32) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        scores = prepare(rows, search.order, pool)
         for start in range(search.done * block, n_rows, block):
             stop = min(start + block, n_rows)
-            left = scores.left(start, stop)  # (block, D + 2)
-            for tile in _tiles(start, stop, n_rows, block):
-                part = left[tile[0] - start : tile[1] - start]
-                score = buffer[: len(part) * (tile[3] - tile[2])].reshape(len(part), -1)
-                np.matmul(part, scores.right[tile[2] : tile[3]].T, out=score)
-                _meet(scores, search.lists, tile, score, pool)
-            if search.lists.k:
-                search.lists.tighten(scores, np.arange(start, stop))  # these rows have met all others
+            own, others = list(on_diagonal(start, stop, block // 4)), list(beside(start, stop, stop, n_rows, block))
+            with blas.limit(limits=1):
+                # the first block begins with itself, where its floors come from; else the small tiles end it together
+                for tiles in (own, others) if start == 0 else (others + own[::-1],):
+                    _side_by_side(scores, search.lists, scores.left(start, stop), tiles, buffers, pool)
+            if search.lists.k:  # these rows have met all others
+                list(pool.map(search.lists.tighten, repeat(scores), np.array_split(np.arange(start, stop), threads)))
             search.done += 1
             yield search
 
 
-def _tiles(start: int, stop: int, n_rows: int, block: int) -> Iterator[Tile]:
-    """The tiles of one block of rows, on the diagonal and right of it."""
-    if stop - start <= max(64, block // 4):
-        yield start, stop, start, stop
-    else:  # halving the diagonal tile saves the products below the diagonal
-        middle = (start + stop) // 2
-        yield from _tiles(start, middle, middle, block)
-        yield from _tiles(middle, stop, stop, block)
-        yield start, middle, middle, stop
-    for column in range(stop, n_rows, block):
-        yield start, stop, column, min(column + block, n_rows)
+def _side_by_side(
+    scores: Scores, lists: Shortlists, left: np.ndarray, tiles: list[Tile], buffers: list[np.ndarray], pool: Executor
+) -> None:
+    """Meet the tiles of one block of rows, with as many at a time as there are buffers."""
+    waiting, lock, start = deque(tiles), Lock(), min((tile[0] for tile in tiles), default=0)
 
+    def work(buffer: np.ndarray) -> None:
+        while True:
+            try:
+                tile = waiting.popleft()
+            except IndexError:
+                return
+            meet(scores, lists, tile, left[tile[0] - start : tile[1] - start], buffer, lock)
 
-def _meet(scores: Scores, lists: Shortlists, tile: Tile, score: np.ndarray, pool: Executor) -> None:
-    """Enter those pairs of a tile that may belong into the lists of its rows and of its columns."""
-    top, bottom, near, far = tile
-    diagonal = top == near
-    if diagonal:
-        np.fill_diagonal(score, -np.inf)
-    if bottom - top > lists.k > 0 and np.isneginf(lists.floor[near:far]).any():
-        _first_floors(scores, lists, tile, score)
-    row, column = _survivors(score, lists.floor[top:bottom], lists.floor[near:far], pool)
-    value = score[row, column]
-    for_row = np.flatnonzero(value >= lists.floor[top + row])
-    lists.add(scores, top + row[for_row], near + column[for_row], value[for_row])
-    if not diagonal:
-        for_column = np.flatnonzero(value >= lists.floor[near + column])
-        by_column = column[for_column].astype(np.min_scalar_type(far - near))  # 16 bits sort by radix
-        for_column = for_column[np.argsort(by_column, kind="stable")]
-        lists.add(scores, near + column[for_column], top + row[for_column], value[for_column])
-
-
-def _first_floors(scores: Scores, lists: Shortlists, tile: Tile, score: np.ndarray) -> None:
-    """Give the columns of a tile their first floors, at most the k-th best pessimistic score among its rows.
-
-    The rows are taken in groups: the best of k groups are k different rows, so the k-th best of them will do.
-    """
-    top, bottom, near, far = tile
-    opens = np.arange(0, bottom - top, max(1, (bottom - top) // (6 * lists.k)))
-    best = np.stack([part.max(axis=0) for part in np.split(score, opens[1:])], axis=1)  # (width, groups)
-    best -= np.maximum.reduceat(scores.slack[top:bottom], opens)
-    best.partition(len(opens) - lists.k, axis=1)
-    floor = best[:, len(opens) - lists.k] - scores.slack[near:far]
-    lists.floor[near:far] = np.maximum(lists.floor[near:far], floor)
-
-
-def _survivors(
-    score: np.ndarray, row_floor: np.ndarray, column_floor: np.ndarray, pool: Executor
-) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the scores in a tile that reach the floor of their row or of their column."""
-    height, width = score.shape
-
-    def stretch(start: int, stop: int) -> list[np.ndarray]:
-        reached, too = np.empty((2, STRIP_ROWS, width), bool)
-        found = []
-        for low in range(start, stop, STRIP_ROWS):
-            high = min(low + STRIP_ROWS, stop)
-            part = slice(0, high - low)
-            np.greater_equal(score[low:high], row_floor[low:high, None], out=reached[part])
-            np.greater_equal(score[low:high], column_floor, out=too[part])
-            np.logical_or(reached[part], too[part], out=reached[part])
-            found.append(np.flatnonzero(reached[part]) + low * width)
-        return found
-
-    bounds = np.linspace(0, height, 5).astype(int)
-    found = [flat for part in pool.map(stretch, bounds[:-1], bounds[1:]) for flat in part]
-    return np.divmod(np.concatenate(found), width)
+    list(pool.map(work, buffers))
 
 
 def finish(rows: np.ndarray, search: Search, threads: int | None = None) -> Neighbors:
@@ -213,15 +167,12 @@ def finish(rows: np.ndarray, search: Search, threads: int | None = None) -> Neig
     fewer than k other distinct rows, all of them are given.
     """
     lists, order = search.lists, search.order
-    n_rows, longest = len(order), int(lists.count.max())
+    longest = int(lists.count.max())
     other = lists.other[:, :longest].astype(np.int64)  # (U, W'), positions; candidates stand in front
     owner, place = np.nonzero(np.arange(longest) < lists.count[:, None])
-    pair = np.minimum(owner, other[owner, place]) * n_rows + np.maximum(owner, other[owner, place])
-    pair, back = np.unique(pair, return_inverse=True)  # one that stands in both lists is measured once
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        measured = squared_distances(rows, order[pair // n_rows], order[pair % n_rows], pool)
     squared = np.full(other.shape, np.inf)
-    squared[owner, place] = measured[back]
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        squared[owner, place] = each_once(rows, order[owner], order[other[owner, place]], pool)
     ids = order[other]
     nearest_first = np.lexsort((ids, squared), axis=1)[np.argsort(order), : lists.k]  # (U, k), rows ascending
     ids, squared = ids[np.argsort(order)], squared[np.argsort(order)]

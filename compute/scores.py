@@ -26,13 +26,17 @@ for any BLAS that multiplies float32 in the textbook way [higham2002accuracy, se
 that uses Strassen's products or shortens its input.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 UNIT_ROUNDOFF = 2.0**-24
-CHUNK_ENTRIES = 2**16  # float64 scratch that stays in the second cache
+CHUNK_ENTRIES = 2**17  # float64 scratch that stays in the second cache
+CACHED_BYTES = 2**24  # rows that stay in the third
 
 
 def round_down(value: np.ndarray) -> np.ndarray:
@@ -58,12 +62,27 @@ def squared_distances(rows: np.ndarray, one: np.ndarray, two: np.ndarray, pool: 
             np.subtract(first[part], second[part], out=difference[part], dtype=np.float64)
             np.vecdot(difference[part], difference[part], out=squared[low:high])
 
-    if pool is None:
-        stretch(0, len(one))
-    else:
-        bounds = np.linspace(0, len(one), 9).astype(int)
-        list(pool.map(stretch, bounds[:-1], bounds[1:]))
+    in_stretches(stretch, len(one), pool)
     return squared
+
+
+def each_once(rows: np.ndarray, one: np.ndarray, two: np.ndarray, pool: Executor | None = None) -> np.ndarray:
+    """Squared distances as `squared_distances`, of pairs that may stand there twice, either way round.
+
+    Each is measured once, in an order in which one of its rows has just been read: fetching rows takes the time here.
+    """
+    near, far = np.minimum(one, two), np.maximum(one, two)
+    group = max(1, CACHED_BYTES // rows[:1].nbytes)  # rows that are kept at hand
+    whole = len(rows) * group
+    pair, back = np.unique(far // group * whole + near * group + far % group, return_inverse=True)
+    near, far = pair % whole // group, pair // whole * group + pair % group
+    return squared_distances(rows, near, far, pool)[back]
+
+
+def in_stretches(work: Callable[[int, int], T], count: int, pool: Executor | None) -> list[T]:
+    """What `work(start, stop)` returns for 0 .. count: in one stretch, or in eight that a pool works on."""
+    bounds = np.linspace(0, count, 2 if pool is None else 9).astype(int)
+    return list((map if pool is None else pool.map)(work, bounds[:-1], bounds[1:]))
 
 
 @dataclass(frozen=True)
@@ -88,30 +107,38 @@ class Scores:
         return round_down(-0.5 * safe * squared * self.scale**2)
 
 
-def prepare(rows: np.ndarray, row_of: np.ndarray) -> Scores:
+def prepare(rows: np.ndarray, row_of: np.ndarray, pool: Executor | None = None) -> Scores:
     """Centre, scale and round the rows `row_of` of a finite float32 matrix (N, D), and attach their bounds."""
     n_rows, dim = len(row_of), rows.shape[1]
     step = max(1, CHUNK_ENTRIES // dim)
     # any centre will do; the median of some rows is not led astray by a giant among them
     centre = np.median(rows[np.linspace(0, len(rows) - 1, 512).astype(int)].astype(np.float64), axis=0)
-    blocks = (rows[start : start + step] for start in range(0, len(rows), step))
-    largest = max(max(float(block.max()), -float(block.min())) for block in blocks)
+    largest = max(in_stretches(lambda start, stop: _largest(rows[start:stop], step), len(rows), pool))
     # a centred component is at most 2 |x|_max, a centred norm at most 2 |x|_max sqrt(D)
     scale = 2.0 ** -np.ceil(np.log2(2.0 * largest * np.sqrt(dim))) if largest else 1.0
     gamma = (dim + 2) * UNIT_ROUNDOFF / (1 - (dim + 2) * UNIT_ROUNDOFF)
     tau = (dim + 2) * 2.0**-124
     right = np.empty((n_rows, dim + 2), np.float32)
     slack = np.empty(n_rows, np.float32)
-    gathered, centred = np.empty((step, dim), np.float32), np.empty((step, dim))
-    for start in range(0, n_rows, step):
-        stop = min(start + step, n_rows)
-        part = slice(0, stop - start)
-        np.take(rows, row_of[start:stop], axis=0, out=gathered[part], mode="clip")
-        np.subtract(gathered[part], centre, out=centred[part])
-        centred[part] *= scale
-        right[start:stop, :dim] = centred[part]
-        squared_norm = np.vecdot(centred[part], centred[part])  # (step,)
-        half = round_down((1 - 2 * gamma - 8 * UNIT_ROUNDOFF) * squared_norm / 2 - tau)
-        right[start:stop, dim], right[start:stop, dim + 1] = -1.0, -half
-        slack[start:stop] = (2 * gamma + 16 * UNIT_ROUNDOFF) * squared_norm + 2 * tau
+
+    def stretch(first: int, last: int) -> None:
+        gathered, centred = np.empty((step, dim), np.float32), np.empty((step, dim))
+        for start in range(first, last, step):
+            stop = min(start + step, last)
+            part = slice(0, stop - start)
+            np.take(rows, row_of[start:stop], axis=0, out=gathered[part], mode="clip")
+            np.subtract(gathered[part], centre, out=centred[part])
+            centred[part] *= scale
+            right[start:stop, :dim] = centred[part]
+            squared_norm = np.vecdot(centred[part], centred[part])  # (step,)
+            half = round_down((1 - 2 * gamma - 8 * UNIT_ROUNDOFF) * squared_norm / 2 - tau)
+            right[start:stop, dim], right[start:stop, dim + 1] = -1.0, -half
+            slack[start:stop] = (2 * gamma + 16 * UNIT_ROUNDOFF) * squared_norm + 2 * tau
+
+    in_stretches(stretch, n_rows, pool)
     return Scores(rows, row_of, right, slack, float(scale))
+
+
+def _largest(rows: np.ndarray, step: int) -> float:
+    blocks = (rows[start : start + step] for start in range(0, len(rows), step))
+    return max((max(float(block.max()), -float(block.min())) for block in blocks), default=0.0)

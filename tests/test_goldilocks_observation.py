@@ -261,3 +261,10 @@ def test_watching_changes_nothing(storage):
     Summary(np.arange(TOKENS), DIM, 1, storage, snapshots=(0, 1)).observe(1, *rows, found)
     assert all(torch.equal(row, same) for row, same in zip(rows, kept, strict=True))
     assert all(torch.equal(torch.as_tensor(found[name]), torch.as_tensor(numbers[name])) for name in numbers)
+
+
+def test_a_cloud_too_wide_for_float32_has_no_shape():
+    """Rows of 1e25 are finite, their squares are not; a run may still record them before it stops."""
+    cloud = torch.randn(20, 4, generator=torch.Generator().manual_seed(42))
+    assert all(np.isfinite(motion.shape(cloud))) and np.isnan(motion.shape(cloud * 1e25)).all()
+    assert np.isnan(motion.shape(torch.zeros(20, 4))).all()

@@ -23,7 +23,7 @@ FLOORS = {
         "scores", "sentences", "sentences_ablation", "sentences_density", "sentences_dynamics",
         "sentences_embers", "sentences_embers_answers", "sentences_galaxies", "sentences_geometry",
         "sentences_goldilocks", "sentences_nutcracker", "sentences_smoke", "shortlist", "smoke", "telescope",
-        "tokens", "void",
+        "tiles", "tokens", "void",
     },
     "disk": {
         "blocks", "cache", "corpus", "fingerprints", "fleet", "goldilocks", "integrity", "models", "paths",

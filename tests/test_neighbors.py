@@ -110,8 +110,8 @@ def test_the_bound_is_needed(monkeypatch):
     """Without slack, neighbours in tight clusters are lost: the test above can fail."""
     honest = prepare
 
-    def careless(rows, row_of):
-        scores = honest(rows, row_of)
+    def careless(*given):
+        scores = honest(*given)
         scores.slack[:] = 0
         return scores
 

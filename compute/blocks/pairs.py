@@ -11,17 +11,19 @@ Chapter: Density.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from compute.blocks import parts
 from compute.blocks.whereabouts import Whereabouts, opened
-from compute.neighbors import Tile, _meet, _tiles
-from compute.scores import Scores, prepare, squared_distances
+from compute.scores import Scores, each_once, prepare
 from compute.shortlist import Shortlists
+from compute.tiles import Tile, beside, on_diagonal
+from compute.tiles import meet as meet_tile
 
 TILE = 2048  # rows and columns of one product
 LOWEST = np.finfo(np.float32).min  # a floor below every score, but above that of a row with itself
@@ -149,17 +151,14 @@ def _searched(rows: np.ndarray, cut: int, k: int, reach: np.ndarray) -> tuple[np
     with np.errstate(over="ignore"):  # a reach beyond float32, from rows that are not here, is a floor of -inf
         lists.floor[:] = scores.floor_of(reach[row_of])
     buffer = np.empty(min(TILE, len(rows)) ** 2, np.float32)
-    with ThreadPoolExecutor(1) as pool:
-        for top, bottom, tiles in _stripes(cut, len(rows)):
-            left = scores.left(top, bottom)  # (TILE, D + 2)
-            for tile in tiles:
-                part = left[tile[0] - top : tile[1] - top]
-                score = buffer[: len(part) * (tile[3] - tile[2])].reshape(len(part), -1)
-                np.matmul(part, scores.right[tile[2] : tile[3]].T, out=score)
-                if tile[0] == tile[2] and len(part) <= k:  # too few for a floor, and without one a row meets itself
-                    lists.floor[tile[0] : tile[1]] = np.maximum(lists.floor[tile[0] : tile[1]], LOWEST)
-                _meet(scores, lists, tile, score, pool)
-            lists.tighten(scores, np.arange(top, bottom))
+    for top, bottom, stripe in _stripes(cut, len(rows)):
+        left = scores.left(top, bottom)  # (TILE, D + 2)
+        for tile in stripe:
+            near, far = tile[:2]
+            if near == tile[2] and far - near <= k:  # too few for a floor, and without one a row meets itself
+                lists.floor[near:far] = np.maximum(lists.floor[near:far], LOWEST)
+            meet_tile(scores, lists, tile, left[near - top : far - top], buffer, nullcontext())
+        lists.tighten(scores, np.arange(top, bottom))
     lists.tighten(scores, np.arange(cut if cut < len(rows) else 0, len(rows)))
     return _measured(scores, lists)
 
@@ -169,21 +168,17 @@ def _stripes(cut: int, n_rows: int) -> Iterator[tuple[int, int, Iterator[Tile]]]
     for top in range(0, cut, TILE):
         bottom = min(top + TILE, cut)
         if cut == n_rows:
-            yield top, bottom, _tiles(top, bottom, n_rows, TILE)
+            yield top, bottom, chain(on_diagonal(top, bottom, TILE // 4), beside(top, bottom, bottom, n_rows, TILE))
         else:
-            columns = range(cut, n_rows, TILE)
-            yield top, bottom, iter([(top, bottom, near, min(near + TILE, n_rows)) for near in columns])
+            yield top, bottom, beside(top, bottom, cut, n_rows, TILE)
 
 
 def _measured(scores: Scores, lists: Shortlists) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of all rows, ascending, as places in the rows, measured exactly, each pair once; see `_searched`."""
-    many, row_of = len(scores.row_of), scores.row_of
-    longest = max(1, int(lists.count.max()))
+    """The lists of all rows, ascending, as places in the rows, measured exactly; see `_searched`."""
+    row_of, longest = scores.row_of, max(1, int(lists.count.max()))
     taken = np.arange(longest) < lists.count[:, None]  # (n, W)
     places = row_of[lists.other[:, :longest]]
-    one, two = np.broadcast_to(row_of[:, None], taken.shape)[taken], places[taken]
-    pair, back = np.unique(np.minimum(one, two) * many + np.maximum(one, two), return_inverse=True)
     squared = np.full(taken.shape, np.inf)
-    squared[taken] = squared_distances(scores.rows, pair // many, pair % many)[back]
+    squared[taken] = each_once(scores.rows, np.broadcast_to(row_of[:, None], taken.shape)[taken], places[taken])
     ascending = np.argsort(row_of)
     return places[ascending], squared[ascending]

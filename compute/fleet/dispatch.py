@@ -18,7 +18,8 @@ from compute.fleet.crew import Crew, mismatch
 
 TIMEOUT = 10  # seconds for a scheduler to answer
 ROOM = 8  # tasks under way at least, so that a cluster that grows with its work sees some
-TICK = 0.5  # seconds between two looks at who is there, while nothing comes back
+TICK = 0.5  # seconds between two looks at who is there
+FEW = 8  # workers, beyond which we look more rarely
 
 
 @dataclass
@@ -138,7 +139,7 @@ class Dispatch:
         try:
             future = self.back.get(timeout=TICK)
         except queue.Empty:
-            self._look()
+            self._look_again()
             self._send_again_what_is_stranded()
             return
         if future not in self.under_way:  # given up in the meantime
@@ -150,8 +151,7 @@ class Dispatch:
             self._failed(task, future.exception())
         else:
             raise self._gone()
-        if time.monotonic() - self.looked > TICK:
-            self._look()
+        self._look_again()
 
     def _judged(self, task: Task, future) -> Iterator[tuple[int, object]]:
         try:
@@ -207,6 +207,11 @@ class Dispatch:
         )
         if first:
             raise first
+
+    def _look_again(self) -> None:
+        """Looks, if it is time: the more workers there are, the longer the scheduler's answer, and the rarer we ask."""
+        if time.monotonic() - self.looked >= TICK * max(1.0, len(self.crew.living) / FEW):
+            self._look()
 
     def _look(self) -> None:
         self.looked = time.monotonic()

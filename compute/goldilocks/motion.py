@@ -85,11 +85,13 @@ def shape(cloud: torch.Tensor) -> tuple[float, float, float, float]:
     """Return the participation ratio of a centred cloud (n, D) and the shares of its three largest axes.
 
     With the eigenvalues l of the covariance the ratio is (sum l)^2 / sum l^2: D for a ball, 1 for a line.
-    The shares are of the total variance. Four NaN for a cloud that is one point. Needs D >= 3.
+    The shares are of the total variance. Four NaN for a cloud that is one point, and for one so wide (about 1e19)
+    that its squares leave float32. Needs D >= 3.
     """
-    spread = torch.linalg.eigvalsh((cloud.T @ cloud).to(torch.float64)).clamp_(min=0)
-    total = float(spread.sum())
-    if not total > 0:
+    products = (cloud.T @ cloud).to(torch.float64)
+    if not (bool(products.isfinite().all()) and float(products.trace()) > 0):
         return (float("nan"),) * 4
+    spread = torch.linalg.eigvalsh(products).clamp_(min=0)
+    total = float(spread.sum())
     shares = spread.flip(0) / total
     return (1 / float(shares.square().sum()), *(float(share) for share in shares[:3]))

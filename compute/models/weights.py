@@ -103,7 +103,7 @@ def open_model(name: str | None = None) -> Model:
     from compute.models import sources
 
     name = name or os.environ.get("AZIMUTH_MODEL") or sources.DEFAULT
-    found = sources.with_tokenizer(name) or sources.locate(name)
+    found = sources.locate(name)
     return open_path(found.path, found.label, found.card, found.tensor)
 
 
