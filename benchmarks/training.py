@@ -175,7 +175,7 @@ def measure(steps: int, rounds: int) -> dict[str, float]:
     return {name: min(one[name] for one in taken) for name in ways}
 
 
-def main(steps: int = 100, rounds: int = 3) -> list[dict]:
+def main(steps: int = 60, rounds: int = 6) -> list[dict]:
     """Measures; returns one row a peer, one for the products, one for the length of a whole run."""
     taken = measure(steps, rounds)
     ours = "Goldilocks, pure bfloat16, two threads: steps per second"
@@ -194,7 +194,7 @@ def main(steps: int = 100, rounds: int = 3) -> list[dict]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=6)
     given = parser.parse_args()
     print(json.dumps(main(given.steps, given.rounds), indent=1))

@@ -14,6 +14,7 @@ from compute.figures import ACCENT, CONTROL, DAY, MEASURED, SERIES
 
 PHASES = ("early", "midlife", "late", "frozen")
 SHADES = ("-", "--", ":", "-.")  # a line a seed
+FINEST = 250  # points along an axis of a panel
 
 
 def shares(populations: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
@@ -66,7 +67,9 @@ def survival(curves: Mapping[str, Sequence[Mapping]], seeds: Sequence[int], step
         for axes, (name, found) in zip(panels, curves.items(), strict=True):
             for curve, seed, colour in zip(found, seeds, SERIES, strict=False):
                 times = np.concatenate([[0], curve["times"]])
-                whole = {key: 100 * np.concatenate([[1.0], curve[key]]) for key in ("share", "lower", "upper")}
+                drawn = np.unique(np.searchsorted(times, np.linspace(0, steps, FINEST), "right") - 1)
+                times = times[drawn]
+                whole = {key: 100 * np.concatenate([[1.0], curve[key]])[drawn] for key in ("share", "lower", "upper")}
                 axes.step(times, whole["share"], where="post", color=colour, lw=1.2, label=f"seed {seed}")
                 axes.fill_between(times, whole["lower"], whole["upper"], step="post", color=colour, alpha=0.2, lw=0)
             axes.axhline(50, color=CONTROL, lw=0.8)

@@ -7,6 +7,7 @@ Chapter: Density.
 
 import hashlib
 import io
+import os
 import sys
 import time
 import zipfile
@@ -39,12 +40,12 @@ class Found:
 
 
 def memory_needed(n_rows: int, dim: int, k: int, block: int = BLOCK) -> int:
-    """Bytes that a search takes at its peak: the rows, their working copy, a tile, and the lists of O(N k)."""
+    """Bytes that a search takes at its peak: the rows, their working copy, a tile a thread, and the lists of O(N k)."""
     width = k + max(k, 28)  # places in a shortlist
     matrices = 4 * n_rows * (2 * dim + 2)
-    tile = 6 * min(block, n_rows) ** 2
+    tiles = (os.cpu_count() or 1) * 4 * min(block, n_rows) ** 2
     lists = n_rows * width * (8 + 56)  # kept between blocks; and once more while the winners are measured
-    return matrices + tile + lists
+    return matrices + tiles + lists
 
 
 def ensure_room(n_rows: int, dim: int, k: int) -> None:
