@@ -143,7 +143,8 @@ def coefficients(found: Mapping[str, Mapping], seeds: Sequence[int]) -> Figure:
                 colour = "black" if label == "pooled" else SERIES[row % len(SERIES)]
                 arms = [value - low, high - value]
                 axes.errorbar(value, place, xerr=arms, fmt="o", ms=3, lw=1, color=colour, label=label)
-        panels[-1].legend(fontsize="small")
+        handles, names = panels[-1].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=len(labels), fontsize="small")
         figure.supxlabel("standard deviations of the freeze step", fontsize="medium")
     return figure
 
