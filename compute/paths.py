@@ -50,6 +50,14 @@ def models_folder() -> Path:
     return _movable("AZIMUTH_MODELS", "data/models")
 
 
+def matrices_url() -> str | None:
+    """Where workers find a model's file that they do not have, to read some rows of it: AZIMUTH_MATRICES, a URL.
+
+    It is laid out as the models folder is; s3://, https:// and whatever else fsspec knows, or a folder. None if unset.
+    """
+    return os.environ.get("AZIMUTH_MATRICES", "").rstrip("/") or None
+
+
 def published_folder() -> Path:
     """The facts that others published, committed."""
     return root() / "data" / "published"

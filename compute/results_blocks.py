@@ -4,7 +4,10 @@ Census, eigenbasis, causal coordinates and the neighbours in both spaces are wha
 `ahead` has them made by blocks (`compute.blocks`) and puts them where the functions that chapters call look first; so
 those functions, their code and the keys that follow from it know nothing of clusters. Census and neighbours are the
 same bits as without one; the eigenbasis is the same within the rounding of its sums, which `compute.blocks.products`
-states, and what follows from it likewise. Chapter: Density.
+states, and what follows from it likewise.
+
+What tasks leave each other lies in the result's workspace or, where the cache is a store, there. It goes when the
+result is kept, and waits for a rerun where one is broken off. Chapter: Density.
 """
 
 import dataclasses
@@ -17,6 +20,7 @@ import numpy as np
 
 from compute import metric, paths, results, results_density, results_geometry
 from compute.blocks import Spread, duplicates, neighbors, products
+from compute.blocks.shelf import InStore, Shelf
 from compute.blocks.whereabouts import opened_array
 from compute.cache import Call, Result
 from compute.models.weights import Catalogue
@@ -27,11 +31,8 @@ HOW_FAR = {"catalog": 1, "smoke": 1, "metric": 3, "density": 5}  # of the result
 def ahead(catalogue: Catalogue, spread: Spread, depth: str = "density") -> list[Result]:
     """Make the large results of a catalogue by blocks, as far as `depth`; what is kept already is only read.
 
-    spread: `compute.fleet.spread`. Where the cache is a store, nothing is done: the parts that tasks leave each
-    other need one that all see. Raises what the functions of `compute.blocks` raise.
+    spread: `compute.fleet.spread`. Raises what the functions of `compute.blocks` raise.
     """
-    if paths.cache_url():
-        return []
     ways = [
         (results.census.call(catalogue), _census),
         (results.eigenbasis.call(catalogue), _eigenbasis),
@@ -42,8 +43,10 @@ def ahead(catalogue: Catalogue, spread: Spread, depth: str = "density") -> list[
     return [_made(call, functools.partial(way, catalogue, spread)) for call, way in ways[: HOW_FAR[depth]]]
 
 
-def _made(call: Call, by: Callable[[Path], dict]) -> Result:
-    """The result of a call, computed by `by`, in the folder that it is handed, where it is not kept yet."""
+def _made(call: Call, by: Callable[[Path | Shelf], dict]) -> Result:
+    """The result of a call, computed by `by`, in the place that it is handed, where it is not kept yet."""
+    if paths.cache_url():
+        return _made_in_store(call, by)
 
     @functools.wraps(call.target.function)
     def function(*_given, **_named) -> dict:
@@ -53,11 +56,33 @@ def _made(call: Call, by: Callable[[Path], dict]) -> Result:
             shutil.rmtree(call.workspace())
         return found
 
-    return dataclasses.replace(call, target=dataclasses.replace(call.target, function=function)).run()
+    return _by(function, call).run()
 
 
-def _census(catalogue: Catalogue, spread: Spread, folder: Path) -> dict:
-    found = duplicates.census(catalogue, folder, spread)
+def _made_in_store(call: Call, by: Callable[[Path | Shelf], dict]) -> Result:
+    """Likewise; no lock reaches to other machines, so two clients may be at it at once, with the same parts."""
+    place = InStore.of(call.function, call.key)
+
+    @functools.wraps(call.target.function)
+    def function(*_given, **_named) -> dict:
+        return by(place)
+
+    try:
+        made = _by(function, call).run()
+    except FileNotFoundError:
+        if (made := call.read()) is None:  # otherwise another client was done first, and took the parts away
+            raise
+    for name in place.names():
+        place.remove(name)
+    return made
+
+
+def _by(function: Callable[..., dict], call: Call) -> Call:
+    return dataclasses.replace(call, target=dataclasses.replace(call.target, function=function))
+
+
+def _census(catalogue: Catalogue, spread: Spread, place: Path | Shelf) -> dict:
+    found = duplicates.census(catalogue, place, spread)
     return {
         "hole": found.hole,
         "populations": found.populations.tolist(),
@@ -68,9 +93,9 @@ def _census(catalogue: Catalogue, spread: Spread, folder: Path) -> dict:
     }
 
 
-def _eigenbasis(catalogue: Catalogue, spread: Spread, folder: Path) -> dict:
+def _eigenbasis(catalogue: Catalogue, spread: Spread, place: Path | Shelf) -> dict:
     mu = products.centroid(catalogue, spread)
-    basis = metric.eigenbasis(mu, products.covariance(catalogue, mu, folder, spread, np.float64))
+    basis = metric.eigenbasis(mu, products.covariance(catalogue, mu, place, spread, np.float64))
     return {
         "mu": basis.mu,
         "spectrum": basis.spectrum,
@@ -84,20 +109,21 @@ def _eigenbasis(catalogue: Catalogue, spread: Spread, folder: Path) -> dict:
     }
 
 
-def _coordinates(catalogue: Catalogue, spread: Spread, folder: Path) -> dict:
-    basis, file = results_geometry.basis_of(catalogue), folder / "coordinates.npy"
-    out = products.projections(catalogue, basis.whitening, basis.mu, file, spread)
+def _coordinates(catalogue: Catalogue, spread: Spread, place: Path | Shelf) -> dict:
+    basis = results_geometry.basis_of(catalogue)
+    file = results_geometry.coordinates.call(catalogue).workspace() / "coordinates.npy"
+    out = products.projections(catalogue, basis.whitening, basis.mu, file, spread, place)
     for members in results.census(catalogue)["members"]:
         out[members] = out[members[0]]
     out.flush()
     return {"file": file, "rank": basis.rank}
 
 
-def _nearest_places(catalogue: Catalogue, spread: Spread, folder: Path, space: results_density.Space) -> dict:
+def _nearest_places(catalogue: Catalogue, spread: Spread, place: Path | Shelf, space: results_density.Space) -> dict:
     searched = catalogue
     if space == "causal":
         file = results_geometry.coordinates(catalogue)["file"]
         searched = opened_array(file, f"{catalogue.label}, causal coordinates")
-    found = neighbors.search(searched, results_density.K, folder, spread)
+    found = neighbors.search(searched, results_density.K, place, spread)
     places = np.searchsorted(found.distinct.first, found.among.ids)  # (U, k')
     return {"places": places.astype(np.min_scalar_type(len(found.distinct.first)))}

@@ -13,6 +13,7 @@ from test_neighbors import PLANTED, gaussian, with_black_holes
 from compute import catalog, metric, neighbors, results, results_blocks, results_density, results_geometry, smoke
 from compute.blocks import duplicates, pairs, parts, products, whereabouts
 from compute.blocks import neighbors as by_blocks
+from compute.blocks.shelf import shelf
 from compute.blocks.whereabouts import Whereabouts, opened_array
 from compute.distinct import distinct_rows
 from compute.models.weights import open_path
@@ -105,7 +106,7 @@ def test_nothing_but_duplicates(tmp_path):
 
 
 def candidates(folder):
-    files = [parts.read(file) for file in folder.glob("*/pair-*.npz")]
+    files = [parts.read(shelf(file.parent), file.stem) for file in folder.glob("*/pair-*.npz")]
     return sum(len(kept[name]) for kept in files for name in kept if name.startswith("ids"))
 
 
@@ -247,7 +248,7 @@ def test_hashes_that_collide_change_nothing(kept_bits, tmp_path, monkeypatch):
     rows = with_black_holes()
     catalogue = catalogue_of(rows, tmp_path)
     equal(duplicates.census(catalogue, tmp_path, Workers()), smoke.census(catalogue.stored()))
-    first, _ = duplicates.firsts(Whereabouts.of(catalogue), len(rows), tmp_path, "values", Workers())
+    first, _ = duplicates.firsts(Whereabouts.of(catalogue), len(rows), shelf(tmp_path), "values", Workers())
     np.testing.assert_array_equal(duplicates.distinct(first).member_of, distinct_rows(rows).member_of)
 
 
@@ -356,9 +357,7 @@ def assert_equal(one, other):
         assert one == other
 
 
-def test_depth_and_stores(planted, monkeypatch):
+def test_depth(planted):
     assert [made.provenance.function for made in results_blocks.ahead(planted, Workers(), "metric")] == [
         "compute.results.census", "compute.results.eigenbasis", "compute.results_geometry.coordinates"
     ]  # fmt: skip
-    monkeypatch.setenv("AZIMUTH_CACHE", "s3://bucket/azimuth")
-    assert results_blocks.ahead(planted, Workers(), "catalog") == []

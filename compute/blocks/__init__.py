@@ -2,9 +2,10 @@
 
 Every function takes `spread`, which has the form of `compute.fleet.spread`: it runs a function of this package over
 small tuples of arguments, here or on other machines, and yields (place, result) as they complete, in any order. What
-travels are names, numbers and receipts. The rows each worker reads itself (`whereabouts`), and what it finds it leaves
-in a folder that all can see (`parts`), where it stays when a worker, the scheduler or the caller dies: a second call
-with the same folder goes on where the first stopped. Tasks may be run twice, and by two workers at once.
+travels are names, numbers and receipts. The rows each worker reads itself (`whereabouts`), from a file or by ranges
+from a URL (`distant`). What it finds it leaves (`parts`) in a folder that all can see or in the store behind the cache
+(`shelf`), where it stays when a worker, the scheduler or the caller dies: a second call with the same place goes on
+where the first stopped. Tasks may be run twice, and by two workers at once.
 
 Counts, places and neighbours are the same bits as in one process, whatever the workers, the order and the size of the
 pieces. Sums are made in the order of the rows, never in that of completion; how far they may be off is said there.

@@ -12,6 +12,7 @@ import numpy as np
 
 from compute import smoke
 from compute.blocks import Spread, in_order, parts, ranges
+from compute.blocks.shelf import Shelf
 from compute.blocks.whereabouts import Whereabouts, opened
 from compute.distinct import Distinct
 from compute.models.weights import Catalogue
@@ -39,7 +40,7 @@ class Patterns:
     def __getitem__(self, ids) -> np.ndarray:
         """The patterns of some ids (n, W), or of one, (W,)."""
         if self.by == "bits":
-            return self.catalogue.stored()[ids]
+            return self.catalogue._stored[ids]  # not `stored`: of a distant matrix only these rows are wanted
         found = _canonical(self.catalogue.rows(np.atleast_1d(ids)))
         return found[0] if np.ndim(ids) == 0 else found
 
@@ -50,7 +51,7 @@ def _canonical(rows: np.ndarray) -> np.ndarray:
     return rows.view(np.uint32)
 
 
-def hashed(where: Whereabouts, folder: str, by: By, start: int, stop: int, partitions: int) -> int:
+def hashed(where: Whereabouts, shelf: Shelf, by: By, start: int, stop: int, partitions: int) -> int:
     """Hash the rows [start, stop) and keep (hash, id) by partition; returns the first row that is not finite, or -1.
 
     By bits nothing is decoded and every row passes. The partition is told by the high bits: the low ones are weak.
@@ -68,7 +69,8 @@ def hashed(where: Whereabouts, folder: str, by: By, start: int, stop: int, parti
     partition = (hashes >> np.uint64(40)) % np.uint64(partitions)
     order = np.argsort(partition, kind="stable")
     parts.keep(
-        Path(folder) / f"hashed-{start}.npz",
+        shelf,
+        f"hashed-{start}",
         hashes=hashes[order],
         ids=start + order,
         opens=np.searchsorted(partition[order], np.arange(partitions + 1)),
@@ -77,9 +79,9 @@ def hashed(where: Whereabouts, folder: str, by: By, start: int, stop: int, parti
     return bad
 
 
-def matched(where: Whereabouts, folder: str, by: By, starts: tuple[int, ...], partition: int) -> int:
+def matched(where: Whereabouts, shelf: Shelf, by: By, starts: tuple[int, ...], partition: int) -> int:
     """Find the equal rows of one partition, keep (id, smallest equal id) of all but the smallest; returns how many."""
-    found = [parts.needed(Path(folder) / f"hashed-{start}.npz") for start in starts]
+    found = [parts.needed(shelf, f"hashed-{start}") for start in starts]
     of = [slice(*part["opens"][partition : partition + 2]) for part in found]
     hashes = np.concatenate([part["hashes"][here] for part, here in zip(found, of, strict=True)])
     ids = np.concatenate([part["ids"][here] for part, here in zip(found, of, strict=True)])  # (n,) ascending
@@ -94,34 +96,34 @@ def matched(where: Whereabouts, folder: str, by: By, starts: tuple[int, ...], pa
     for suspect in smoke._unequal_runs(patterns, in_order_of_hash, new_run, run, first):
         smoke._split_by_bits(patterns, suspect, first)
     later = ids[first[ids] != ids]
-    parts.keep(Path(folder) / f"matched-{partition}.npz", later=later, first=first[later])
+    parts.keep(shelf, f"matched-{partition}", later=later, first=first[later])
     return len(later)
 
 
-def firsts(where: Whereabouts, n_rows: int, folder: Path, by: By, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
+def firsts(where: Whereabouts, n_rows: int, shelf: Shelf, by: By, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
     """The smallest id of the rows that equal each row, (N,) int64, and the ids of the rows whose bits are all 0.
 
     Raises ValueError, by values, where a row is not finite.
     """
     stretches = ranges(n_rows, SHARE)
     many, starts = len(stretches), tuple(start for start, _ in stretches)
-    tasks = [(where, str(folder), by, start, stop, many) for start, stop in stretches]
+    tasks = [(where, shelf, by, start, stop, many) for start, stop in stretches]
     bad = [row for row in in_order(spread, hashed, tasks, f"hashing {where.label}") if row >= 0]
     if bad:
         raise ValueError(f"row {bad[0]} is not finite and has no distances: leave it out or mend it")
-    tasks = [(where, str(folder), by, starts, partition) for partition in range(many)]
+    tasks = [(where, shelf, by, starts, partition) for partition in range(many)]
     in_order(spread, matched, tasks, f"equal rows of {where.label}")
     first = np.arange(n_rows)
     for partition in range(many):
-        found = parts.needed(folder / f"matched-{partition}.npz")
+        found = parts.needed(shelf, f"matched-{partition}")
         first[found["later"]] = found["first"]
-    return first, np.concatenate([parts.needed(folder / f"hashed-{start}.npz")["zero"] for start in starts])
+    return first, np.concatenate([parts.needed(shelf, f"hashed-{start}")["zero"] for start in starts])
 
 
-def census(catalogue: Catalogue, folder: Path, spread: Spread) -> Census:
+def census(catalogue: Catalogue, place: Path | Shelf, spread: Spread) -> Census:
     """The black holes of a catalogue as `smoke.census` finds them, bit for bit, by hashed partitions."""
     where = Whereabouts.of(catalogue)
-    below = parts.subfolder(folder, "census", where.fingerprint, SHARE)
+    below = parts.subfolder(place, "census", where.fingerprint, SHARE)
     first, zero = firsts(where, catalogue.n_tokens, below, "bits", spread)
     return smoke._by_population(first, *np.unique(first, return_counts=True), zero)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from compute.blocks import Spread, duplicates, in_order, parts
 from compute.blocks.pairs import Job, known, meet
+from compute.blocks.shelf import Shelf
 from compute.blocks.whereabouts import Whereabouts
 from compute.models.weights import Catalogue
 from compute.neighbors import Neighbors
@@ -30,33 +31,33 @@ def block_rows(n_rows: int) -> int:
 
 def settle(job: Job, block: int) -> int:
     """Merge the candidates of one block into the k nearest of its rows, and keep them; returns how many rows."""
-    found, shape = known(job, block, needed=True).best(job.k), (len(job.ids(block)), job.k)
-    parts.keep(job.nearest_file(block), ids=found.ids.reshape(shape), squared=found.squared.reshape(shape))
+    found, shape = known(job, block).best(job.k), (len(job.ids(block)), job.k)
+    parts.keep(job.shelf, f"nearest-{block}", ids=found.ids.reshape(shape), squared=found.squared.reshape(shape))
     return shape[0]
 
 
-def search(catalogue: Catalogue, k: int, folder: Path, spread: Spread, block: int | None = None) -> Found:
-    """The k nearest of all rows of a catalogue, by tasks that leave their parts in `folder`; a rerun goes on there.
+def search(catalogue: Catalogue, k: int, place: Path | Shelf, spread: Spread, block: int | None = None) -> Found:
+    """The k nearest of all rows of a catalogue, by tasks that leave their parts in `place`; a rerun goes on there.
 
     Raises ValueError on k < 1 and k >= N and on rows that are not finite, FileNotFoundError where the workers do not
-    see the folder or the matrix.
+    see the place or the matrix.
     """
     n_rows, where = catalogue.n_tokens, Whereabouts.of(catalogue)
     if not 1 <= k < n_rows:
         raise ValueError(f"{k} neighbours asked for among {n_rows} rows: a row has between 1 and {n_rows - 1}")
     block = block or block_rows(n_rows)
-    below = parts.subfolder(folder, "neighbours", where.fingerprint, k, block)
+    below = parts.subfolder(place, "neighbours", where.fingerprint, k, block)
     first, _ = duplicates.firsts(where, n_rows, below, "values", spread)
     distinct = duplicates.distinct(first)
     k_distinct = min(k, len(distinct.first) - 1)
     if not k_distinct:  # a single place
         return Found(distinct, Neighbors(np.empty((1, 0), np.int64), np.empty((1, 0))))
-    parts.keep_array(below / "first.npy", first)
-    job, many = Job(where, str(below), k_distinct, block), -(-n_rows // block)
+    parts.keep_array(below, "first", first)
+    job, many = Job(where, below, k_distinct, block), -(-n_rows // block)
     # each block with itself first: what they find spares the other pairs most of their candidates
     tasks = [(job, near, near + step) for step in range(many) for near in range(many - step)]
     in_order(spread, meet, tasks, f"{k} nearest of {n_rows:,} rows of {where.label}")
     in_order(spread, settle, [(job, number) for number in range(many)], f"merging the neighbours of {where.label}")
-    found = [parts.needed(job.nearest_file(number)) for number in range(many)]
+    found = [parts.needed(below, f"nearest-{number}") for number in range(many)]
     ids = np.concatenate([part["ids"] for part in found]).astype(np.int64)  # (U, k')
     return Found(distinct, Neighbors(ids, np.sqrt(np.concatenate([part["squared"] for part in found]))))

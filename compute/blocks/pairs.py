@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
 from compute.blocks import parts
+from compute.blocks.shelf import Shelf
 from compute.blocks.whereabouts import Whereabouts, opened
 from compute.scores import Scores, each_once, prepare
 from compute.shortlist import Shortlists
@@ -34,21 +34,13 @@ class Job:
     """A search that is shared out: what is searched, where its parts lie, and how it is cut."""
 
     where: Whereabouts
-    folder: str
+    shelf: Shelf
     k: int  # neighbours wanted, at most one less than the distinct rows
     block: int  # rows of a block, equal ones included
 
-    def pair_file(self, near: int, far: int) -> Path:
-        """Where the candidates between two blocks are kept."""
-        return Path(self.folder) / f"pair-{near}-{far}.npz"
-
-    def nearest_file(self, block: int) -> Path:
-        """Where the k nearest of the rows of one block are kept."""
-        return Path(self.folder) / f"nearest-{block}.npz"
-
     def ids(self, block: int) -> np.ndarray:
         """The distinct rows of a block, ascending: those that no smaller id equals."""
-        first = np.load(Path(self.folder) / "first.npy", mmap_mode="r", allow_pickle=False)
+        first = parts.array(self.shelf, "first")
         start = block * self.block
         own = first[start : start + self.block]
         return start + np.flatnonzero(own == np.arange(start, start + len(own)))
@@ -99,19 +91,19 @@ def meet(job: Job, near: int, far: int) -> int:
 
     A pair that is kept already is not met again.
     """
-    file = job.pair_file(near, far)
-    kept = parts.read(file) if file.name in parts.names(file.parent) else None
+    name, there = f"pair-{near}-{far}", parts.names(job.shelf)
+    kept = parts.read(job.shelf, name) if name in there else None
     if kept is None:
-        kept = _met(job, near, far)
-        parts.keep(file, **kept)
+        kept = _met(job, near, far, there)
+        parts.keep(job.shelf, name, **kept)
     return sum(len(kept[name]) for name in kept if name.startswith("ids"))
 
 
-def _met(job: Job, near: int, far: int) -> dict[str, np.ndarray]:
+def _met(job: Job, near: int, far: int, there: set[str]) -> dict[str, np.ndarray]:
     blocks = [near] if near == far else [near, far]
     of = [job.ids(block) for block in blocks]
     ids, cut = np.concatenate(of).astype(np.int32), len(of[0])  # (n,) ascending
-    reach = np.concatenate([known(job, block).reach(job.k) for block in blocks])  # (n,)
+    reach = np.concatenate([known(job, block, there).reach(job.k) for block in blocks])  # (n,)
     if min(map(len, of)) and len(ids) > 1:
         rows = job.rows(near) if near == far else np.concatenate([job.rows(near), job.rows(far)])  # (n, D)
         places, squared = _searched(rows, cut, job.k, reach)  # (n, W) each
@@ -126,14 +118,20 @@ def _met(job: Job, near: int, far: int) -> dict[str, np.ndarray]:
     }
 
 
-def known(job: Job, block: int, needed: bool = False) -> Candidates:
-    """All candidates of the rows of a block that finished tasks have kept; `needed`: every task must have."""
-    found, there = [], parts.names(Path(job.folder))
-    for other in range(-(-opened(job.where).n_tokens // job.block)):
-        file = job.pair_file(min(block, other), max(block, other))
-        kept = parts.needed(file) if needed else parts.read(file) if file.name in there else None
-        if kept is not None:
-            found.append(Candidates.unpacked(kept, str(int(other < block))))  # a pair's first side is the smaller
+def known(job: Job, block: int, there: set[str] | None = None) -> Candidates:
+    """The candidates of the rows of a block that tasks have kept: all of them, or of those that are `there` some.
+
+    Of the block with itself first, which tells most; how many more are worth reading, the shelf knows.
+    """
+    many = -(-opened(job.where).n_tokens // job.block)
+    pairs = [(min(block, other), max(block, other)) for other in sorted(range(many), key=lambda other: other != block)]
+    named = {f"pair-{near}-{far}": str(int(near < block)) for near, far in pairs}  # a pair's first side is the smaller
+    if there is None:
+        found = [Candidates.unpacked(parts.needed(job.shelf, name), side) for name, side in named.items()]
+    else:
+        some = [name for name in named if name in there][: job.shelf.looked_at]
+        read = ((parts.read(job.shelf, name), named[name]) for name in some)
+        found = [Candidates.unpacked(kept, side) for kept, side in read if kept is not None]
     if not found:
         return Candidates(*np.empty((2, len(job.ids(block)), 0)))
     return Candidates(*(np.concatenate([getattr(part, name) for part in found], axis=1) for name in ("ids", "squared")))

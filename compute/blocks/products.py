@@ -10,11 +10,13 @@ of them differ by at most 2 D 2^-24 |gamma'_i| |v|, and by nothing where the sam
 Chapter: Eigenbasis.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from compute.blocks import Spread, in_order, parts, ranges
+from compute.blocks.shelf import Folder, Shelf
 from compute.blocks.whereabouts import Whereabouts, opened
 from compute.metric import PRODUCT_ROWS, project
 from compute.models import storage
@@ -55,13 +57,13 @@ def strips(dim: int) -> list[tuple[int, int]]:
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def tile(where: Whereabouts, folder: str, left: tuple[int, int], right: tuple[int, int], single: bool) -> int:
+def tile(where: Whereabouts, shelf: Shelf, left: tuple[int, int], right: tuple[int, int], single: bool) -> int:
     """Sum one tile of N Sigma over all rows in their order, and keep it; returns its entries. One is not made twice."""
-    file = Path(folder) / f"tile-{left[0]}-{right[0]}.npz"
-    kept = parts.read(file) if file.name in parts.names(file.parent) else None
+    name = f"tile-{left[0]}-{right[0]}"
+    kept = parts.read(shelf, name) if name in parts.names(shelf) else None
     if kept is None:
-        kept = {"tile": _summed(opened(where), np.load(Path(folder) / "mu.npy"), left, right, single)}
-        parts.keep(file, **kept)
+        kept = {"tile": _summed(opened(where), parts.array(shelf, "mu"), left, right, single)}
+        parts.keep(shelf, name, **kept)
     return kept["tile"].size
 
 
@@ -91,47 +93,63 @@ def _centred(
 
 
 def covariance(
-    catalogue: Catalogue, mu: np.ndarray, folder: Path, spread: Spread, dtype: type = np.float32
+    catalogue: Catalogue, mu: np.ndarray, place: Path | Shelf, spread: Spread, dtype: type = np.float32
 ) -> np.ndarray:
-    """The covariance Sigma (D, D) float64 around mu, as `metric.covariance` has it; finished tiles stay in `folder`."""
+    """The covariance Sigma (D, D) float64 around mu, as `metric.covariance` has it; finished tiles stay in `place`."""
     where, single, cuts = Whereabouts.of(catalogue), dtype is np.float32, strips(catalogue.dim)
-    below = parts.subfolder(folder, "covariance", where.fingerprint, mu.tobytes(), single, cuts)
-    parts.keep_array(below / "mu.npy", mu)
+    below = parts.subfolder(place, "covariance", where.fingerprint, mu.tobytes(), single, cuts)
+    parts.keep_array(below, "mu", mu)
     pairs = [(left, right) for place, left in enumerate(cuts) for right in cuts[place:]]
-    tasks = [(where, str(below), left, right, single) for left, right in pairs]
+    tasks = [(where, below, left, right, single) for left, right in pairs]
     in_order(spread, tile, tasks, f"covariance of {where.label}")
     sigma = np.empty((catalogue.dim, catalogue.dim))
     for left, right in pairs:
-        found = parts.needed(below / f"tile-{left[0]}-{right[0]}.npz")["tile"]
+        found = parts.needed(below, f"tile-{left[0]}-{right[0]}")["tile"]
         sigma[slice(*left), slice(*right)], sigma[slice(*right), slice(*left)] = found, found.T
     return sigma / catalogue.n_tokens
 
 
-def projected(where: Whereabouts, folder: str, file: str, start: int, stop: int) -> int:
-    """Write the projections of the rows [start, stop) into their place in a .npy file; returns how many rows."""
-    catalogue, axes = opened(where), np.load(Path(folder) / "axes.npy", mmap_mode="r")
-    origin, wide = np.load(Path(folder) / "origin.npy"), axes.shape[1]
-    offset = np.load(file, mmap_mode="r").offset
-    blocks = ((low, catalogue.block(low + start, high + start)) for low, high in ranges(stop - start, ROWS))
-    found = project(blocks, axes, origin, np.empty((stop - start, wide), np.float32))
-    with open(file, "r+b") as out:  # written, not mapped: two machines may share a page of the file
-        out.seek(offset + 4 * start * wide)
-        out.write(found)
+def projected(where: Whereabouts, shelf: Shelf, file: str, start: int, stop: int) -> int:
+    """Project the rows [start, stop) into a .npy file that all see or else into parts; returns how many."""
+    stretches = [(start + low, start + high) for low, high in ranges(stop - start, ROWS)]
+    if not isinstance(shelf, Folder) and {f"rows-{low}" for low, _ in stretches} <= parts.names(shelf):
+        return stop - start
+    catalogue, axes, origin = opened(where), parts.array(shelf, "axes"), parts.array(shelf, "origin")
+    blocks = ((low - start, catalogue.block(low, high)) for low, high in stretches)
+    found = project(blocks, axes, origin, np.empty((stop - start, axes.shape[1]), np.float32))
+    if isinstance(shelf, Folder):
+        offset = np.load(file, mmap_mode="r").offset
+        with open(file, "r+b") as out:  # written, not mapped: two machines may share a page of the file
+            out.seek(offset + 4 * start * axes.shape[1])
+            out.write(found)
+    else:
+        for low, high in stretches:
+            parts.keep(shelf, f"rows-{low}", rows=found[low - start : high - start])
     return len(found)
 
 
 def projections(
-    catalogue: Catalogue, matrix: np.ndarray, origin: np.ndarray, file: Path, spread: Spread
+    catalogue: Catalogue,
+    matrix: np.ndarray,
+    origin: np.ndarray,
+    file: Path,
+    spread: Spread,
+    place: Path | Shelf | None = None,
 ) -> np.ndarray:
     """(gamma - origin) `matrix`, (N, R) float32, as `metric.project` makes it, in a .npy file, mapped and writable.
 
-    The file and the two operands beside it are made anew; every row is written once.
+    The file is made anew. In its folder, which all see, workers write into it; elsewhere they leave parts.
     """
-    where = Whereabouts.of(catalogue)
-    below = parts.subfolder(file.parent, "projections", where.fingerprint)
-    parts.keep_array(below / "axes.npy", np.ascontiguousarray(matrix, np.float32))
-    parts.keep_array(below / "origin.npy", np.asarray(origin, np.float64))
-    np.lib.format.open_memmap(file, "w+", np.float32, (catalogue.n_tokens, matrix.shape[1])).flush()
-    tasks = [(where, str(below), str(file), *stretch) for stretch in ranges(catalogue.n_tokens, SHARE)]
+    where, axes, origin = Whereabouts.of(catalogue), np.ascontiguousarray(matrix, np.float32), np.float64(origin)
+    by = [hashlib.sha256(operand).hexdigest() for operand in (axes, origin)]
+    below = parts.subfolder(place or file.parent, "projections", where.fingerprint, axes.shape, *by)
+    parts.keep_array(below, "axes", axes)
+    parts.keep_array(below, "origin", origin)
+    np.lib.format.open_memmap(file, "w+", np.float32, (catalogue.n_tokens, axes.shape[1])).flush()
+    tasks = [(where, below, str(file), *stretch) for stretch in ranges(catalogue.n_tokens, SHARE)]
     in_order(spread, projected, tasks, f"projections of {where.label}")
-    return np.lib.format.open_memmap(file, "r+")
+    out = np.lib.format.open_memmap(file, "r+")
+    if not isinstance(below, Folder):
+        for low, high in ranges(catalogue.n_tokens, ROWS):
+            out[low:high] = parts.needed(below, f"rows-{low}")["rows"]
+    return out

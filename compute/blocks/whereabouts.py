@@ -2,11 +2,17 @@
 
 import functools
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from compute import paths
+from compute.blocks import distant
+from compute.blocks.distant import Layout
+from compute.cache import mirror
+from compute.cache.remote import Store
 from compute.models import weights
 from compute.models.weights import Catalogue
 
@@ -19,28 +25,38 @@ class Whereabouts:
     path: str
     tensor: str
     fingerprint: str
+    layout: Layout
+    copy: str  # the file's name below AZIMUTH_MATRICES
+    kept: str  # and below the URL of the cache, where it is part of a result that is kept there; else empty
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> "Whereabouts":
         """Where an opened catalogue lies."""
-        return cls(catalogue.label, str(catalogue.path.resolve()), catalogue.tensor, catalogue.fingerprint)
+        path, shelf = catalogue.path.resolve(), paths.models_folder().resolve()
+        copy = path.relative_to(shelf).as_posix() if path.is_relative_to(shelf) else path.name
+        names = (catalogue.label, str(path), catalogue.tensor, catalogue.fingerprint)
+        return cls(*names, Layout.of(catalogue), copy, mirror.name_of(path) or "")
 
 
 @functools.lru_cache(maxsize=8)
 def opened(where: Whereabouts) -> Catalogue:
-    """The matrix, memory-mapped from its path or, where that is not to be found, from the model of its name.
+    """The matrix: memory-mapped from its path; or where that is not to be found, behind a URL, and read by ranges; or
+    from the model of its name.
 
-    Raises FileNotFoundError where this machine has neither, ValueError where its content is another.
+    Raises FileNotFoundError where this machine has none of these, ValueError where its content is another.
     """
     if Path(where.path).is_file():
         found = _opened_file(Path(where.path), where.label, where.tensor)
+    elif afar := _from_afar(where):
+        return afar
     else:
         try:
             found = weights.open_model(where.label).catalogue
         except FileNotFoundError as missing:
             raise FileNotFoundError(
                 f"{platform.node()} has no {where.label}: neither {where.path} nor a model of that name. Mount the "
-                "folder there, or fetch the model: python -m compute fetch"
+                "folder there, or fetch the model: python -m compute fetch; or set AZIMUTH_MATRICES there to a URL "
+                f"below which {where.copy} lies{'' if paths.matrices_url() is None else ' (below the present one not)'}"
             ) from missing
     if found.fingerprint != where.fingerprint:
         raise ValueError(
@@ -48,6 +64,22 @@ def opened(where: Whereabouts) -> Catalogue:
             f"has the hash {found.fingerprint[:12]}, not {where.fingerprint[:12]}. Fetch it there again"
         )
     return found
+
+
+def _from_afar(where: Whereabouts) -> Catalogue | None:
+    for place, name in _stores(where):
+        try:
+            return distant.opened(place, name, where.layout, where.label, where.tensor, where.fingerprint)
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def _stores(where: Whereabouts) -> Iterator[tuple[Store, str]]:
+    if where.kept and (there := mirror.place()):
+        yield there, where.kept
+    if url := paths.matrices_url():
+        yield Store(url, "AZIMUTH_MATRICES"), where.copy
 
 
 def opened_array(path: Path, label: str) -> Catalogue:

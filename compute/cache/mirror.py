@@ -86,6 +86,16 @@ def send(function: str, key: str) -> None:
         _note(function, key, version.digest)
 
 
+def name_of(path: Path) -> str | None:
+    """What the store calls a file of an entry that lies in this mirror; None for any other file."""
+    path, cache = path.resolve(), paths.cache_folder().resolve()
+    if place() is None or not path.is_relative_to(cache) or len(path.relative_to(cache).parts) < 3:
+        return None
+    function, key, *within = path.relative_to(cache).parts
+    note = _note_of(function, key)
+    return "/".join((function, key, note.read_text("ascii"), *within)) if note.is_file() else None
+
+
 def _note(function: str, key: str, digest: str) -> None:
     note = _note_of(function, key)
     note.parent.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,7 @@ class Store:
     """The things below one URL, by names with slashes relative to it."""
 
     url: str
+    variable: str = "AZIMUTH_CACHE"  # which names it
 
     @property
     def shown(self) -> str:
@@ -76,6 +77,31 @@ class Store:
     def read(self, name: str) -> bytes:
         """The bytes of one small thing; FileNotFoundError where the store does not have it."""
         return self._ask(f"reading {name}", lambda files, root: files.cat_file(f"{root}/{name}"), absent=True)
+
+    def size(self, name: str) -> int:
+        """The length of one thing; FileNotFoundError where the store does not have it."""
+
+        def size(files: "AbstractFileSystem", root: str) -> int:
+            files.invalidate_cache()
+            return files.size(f"{root}/{name}")
+
+        return self._ask(f"asking of {name}", size, absent=True)
+
+    def range(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of one thing, all of them; FileNotFoundError where the store does not have it.
+
+        Raises ValueError where more than those come: then who serves it does not know ranges.
+        """
+
+        def cut(files: "AbstractFileSystem", root: str) -> bytes:
+            got = files.cat_file(f"{root}/{name}", start=start, end=stop)
+            if len(got) > stop - start:
+                raise ValueError(f"{self.shown}/{name} cannot be read by ranges: more came than was asked for")
+            if len(got) < stop - start:
+                raise OSError(f"{len(got):,} bytes came of the {stop - start:,} from {start:,} on")
+            return got
+
+        return self._ask(f"reading {name}", cut, absent=True)
 
     def remove(self, name: str) -> None:
         """Removes one thing; it is no error where it is gone already."""
@@ -119,7 +145,7 @@ class Store:
             files, root = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             raise ValueError(
-                f"AZIMUTH_CACHE is {self.shown}, and no such store can be reached from here: {self._clean(error)}. "
+                f"{self.variable} is {self.shown}, and no such store can be reached from here: {self._clean(error)}. "
                 "It may be a folder, or a URL whose kind fsspec knows and whose package is installed (s3fs for s3://)"
             ) from None
         return files, root.rstrip("/")
@@ -129,7 +155,7 @@ class Store:
             f"the store {self.shown} failed at {what}, {tries} time{'s' if tries > 1 else ''}: {type(error).__name__}: "
             f"{self._clean(error)}. What was computed is kept in {paths.cache_folder()}. Check that it is reachable "
             "and that the credentials are those for it (for s3://: AWS_ENDPOINT_URL, AWS_PROFILE and their like), and "
-            "run this again: it goes on; or point AZIMUTH_CACHE at a folder"
+            f"run this again: it goes on; or point {self.variable} at a folder"
         )
 
     def _clean(self, error: BaseException) -> str:

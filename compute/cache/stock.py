@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compute.cache import mirror, origin
 from compute.cache import versions as shelf
-from compute.cache.versions import WORKSPACES, Version
+from compute.cache.versions import PARTS, WORKSPACES, Version
 
 ABANDONED = 86_400  # seconds after which nobody is still writing a version: no lock reaches to other machines
 
@@ -51,3 +51,6 @@ def leftovers() -> Iterator[tuple[str, Version]]:
             abandoned = saved.state != "whole" and saved.age() > ABANDONED
             if finished or abandoned or saved.state == "whole" and not origin.is_current(saved.record()):
                 yield "workspace", saved
+        for left in shelf.every(there, shelf=PARTS):
+            if (left.function, left.key) in taken or left.age() > ABANDONED:
+                yield "parts", left

@@ -4,6 +4,8 @@
     <function>/<key>/<SHA-256 of its SHA256SUMS>/SHA256SUMS     put there last: the marker
     <function>/<key>/<SHA-256 of its SHA256SUMS>/DAMAGED        put there by whoever found it damaged, saying why
     workspace/<function>/<key>/<SHA-256 of its SHA256SUMS>/...  likewise, what running functions have saved
+    parts/<function>/<key>/<hash of some work>/...              what the tasks of a running function leave each other,
+                                                                never with a marker (`compute.blocks.shelf`)
 
 No name is ever written with two contents, so no lock is needed: two writers of one key leave two versions, each
 whole, and all who look take the one that comes first by name. Every name of a file is in SHA256SUMS and that
@@ -24,7 +26,7 @@ from compute.cache.remote import Store
 from compute.integrity import sha256_of
 
 DAMAGED = "DAMAGED"
-WORKSPACES = "workspace/"
+WORKSPACES, PARTS = "workspace/", "parts/"
 RECENT = 2.0  # seconds for which `glimpsed` may tell what it saw before
 TRIES = 2  # of a fetch: what differs once may be the network's doing
 
@@ -38,7 +40,7 @@ class Version:
     function: str
     key: str
     digest: str
-    shelf: str = ""  # or WORKSPACES
+    shelf: str = ""  # or WORKSPACES, or PARTS
     sizes: Mapping[str, int] = field(compare=False, default_factory=dict)  # bytes by name within
     place: Store = field(compare=False, default=Store(""))
 
