@@ -313,7 +313,7 @@ def sky(tmp_path_factory):
 def cloud(sky, tmp_path, monkeypatch):
     """The store in fair weather, as this machine's cache."""
     sky.fails = lambda count: False
-    monkeypatch.setenv("AZIMUTH_CACHE", "s3://sky/cache")
+    monkeypatch.setenv("AZIMUTH_CACHE", f"s3://sky/{tmp_path.name}")
     monkeypatch.setenv("AZIMUTH_CACHE_LOCAL", str(tmp_path / "client"))
     monkeypatch.setattr("compute.cache.remote.PAUSES", (0.001,) * 4)
     return sky
@@ -360,7 +360,7 @@ def test_a_task_reads_its_blocks_and_not_the_matrix(cloud, tmp_path):
 def test_large_results_on_workers_without_the_model(planted, two, cloud, tmp_path, monkeypatch):
     """One of two workers is killed, and every tenth request fails."""
     catalogue, alone = planted
-    monkeypatch.setenv("AZIMUTH_CACHE", "s3://sky/cache")
+    monkeypatch.setenv("AZIMUTH_CACHE", f"s3://sky/{tmp_path.name}")
     monkeypatch.setenv("AZIMUTH_MODELS", str(tmp_path / "models"))
     Store("s3://sky/models").put(catalogue.path, "planted/model.safetensors")
     two.run(functools.partial(setattr, products, "ROWS", 50))
