@@ -25,7 +25,7 @@ from compute.shortlist import Shortlists
 from compute.tiles import Tile, beside, on_diagonal
 from compute.tiles import meet as meet_tile
 
-TILE = 2048  # rows and columns of one product
+TILE = 1536  # rows and columns of one product
 LOWEST = np.finfo(np.float32).min  # a floor below every score, but above that of a row with itself
 
 
