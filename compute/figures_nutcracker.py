@@ -144,7 +144,8 @@ def coefficients(found: Mapping[str, Mapping], seeds: Sequence[int]) -> Figure:
                 arms = [value - low, high - value]
                 axes.errorbar(value, place, xerr=arms, fmt="o", ms=3, lw=1, color=colour, label=label)
         handles, names = panels[-1].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=len(labels), fontsize="small")
+        tight = {"columnspacing": 1.0, "handletextpad": 0.2, "handlelength": 1.2}  # for a phone
+        figure.legend(handles, names, loc="outside upper center", ncols=len(labels), fontsize="small", **tight)
         figure.supxlabel("standard deviations of the freeze step", fontsize="medium")
     return figure
 
