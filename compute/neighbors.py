@@ -1,11 +1,11 @@
 """The exact k nearest neighbours of all rows, in blocks, without an N x N matrix.
 
-Every pair of distinct rows is met once, in a tile of a float32 matrix product that serves both its rows and its
-columns. `Scores` proves that nothing which belongs among the k nearest is lost to rounding, `Shortlists` keeps
-what may belong there, and the few that are left are measured again by direct subtraction in float64. So the
-result is a function of the rows and k alone: block size, number of threads, order of the work and interruptions
-change no bit of it. Equal rows are one row during the search and come back at distance exactly 0; ties go to
-the smaller id. Memory beyond the matrix: one float32 copy of it, a tile for each thread, and O(N k).
+Every pair of distinct rows is met once, in a tile of a matrix product that serves both its rows and its columns: in
+bfloat16 where the machine multiplies that faster, in float32 elsewhere. `compute.bounds` proves which pairs the product
+cannot dismiss; these are measured by direct subtraction in float64. So the result is a function of the rows and k
+alone: precision, block size, number of threads, order of the work and interruptions change no bit of it. Equal rows are
+one row during the search and come back at distance exactly 0; ties go to the smaller id. Memory beyond the matrix: one
+copy of it in that precision, a tile for each thread, and O(N k).
 
 A search that outlives its process:
 
@@ -13,7 +13,7 @@ A search that outlives its process:
     search = Search.from_arrays(kept) if kept else begin(distinct.first, k)
     for _ in sweep(rows, search):
         keep(search.arrays())
-    neighbors = spread(distinct, finish(rows, search), k)
+    neighbors = spread(distinct, finish(search), k)
 
 Chapter: Density.
 """
@@ -22,17 +22,19 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, fields
+from functools import partial
 from threading import Lock
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from compute.bounds import Operands, Precision, in_stretches, prepare, quickest
+from compute.closest import Closest
 from compute.distinct import Distinct, distinct_rows
-from compute.scores import Scores, each_once, prepare
-from compute.shortlist import Shortlists
 from compute.tiles import Tile, beside, meet, on_diagonal
+
+LISTS = tuple(field.name for field in fields(Closest) if field.name != "k")  # the arrays
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Search:
     order: np.ndarray  # int64 (U,), the row at each working position
     block: int  # rows in a block
     done: int  # blocks finished
-    lists: Shortlists
+    closest: Closest
 
     @property
     def progress(self) -> float:
@@ -60,17 +62,14 @@ class Search:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The state as named arrays, for a store; they are the search's own, which go on changing."""
-        numbers = np.array([self.block, self.done, self.lists.k])
-        return {"order": self.order, "numbers": numbers} | {
-            name: getattr(self.lists, name) for name in ("score", "other", "count", "floor")
-        }
+        numbers = np.array([self.block, self.done, self.closest.k])
+        return {"order": self.order, "numbers": numbers} | {name: getattr(self.closest, name) for name in LISTS}
 
     @classmethod
     def from_arrays(cls, kept: dict[str, np.ndarray]) -> "Search":
         """The state that `arrays` described, copied, since the search writes into it."""
         block, done, k = (int(number) for number in kept["numbers"])
-        lists = Shortlists(k, *(np.array(kept[name]) for name in ("score", "other", "count", "floor")))
-        return cls(np.array(kept["order"]), block, done, lists)
+        return cls(np.array(kept["order"]), block, done, Closest(k, *(np.array(kept[name]) for name in LISTS)))
 
 
 def nearest(
@@ -78,6 +77,7 @@ def nearest(
     k: int,
     block: int = 2048,
     threads: int | None = None,
+    precision: Precision | None = None,
     progress: Callable[[float], object] = lambda part: None,
 ) -> Neighbors:
     """The k nearest neighbours of every row of a float32 matrix (N, D), the row itself left out.
@@ -88,9 +88,9 @@ def nearest(
     checked(rows, k)
     distinct = distinct_rows(rows)
     search = begin(distinct.first, k, block)
-    for reached in sweep(rows, search, threads):
+    for reached in sweep(rows, search, threads, precision):
         progress(reached.progress)
-    return spread(distinct, finish(rows, search, threads), k)
+    return spread(distinct, finish(search), k)
 
 
 def checked(rows: np.ndarray, k: int) -> None:
@@ -116,74 +116,76 @@ def begin(first: np.ndarray, k: int, block: int = 2048, seed: int = 42) -> Searc
     The order of work is shuffled, so that the first block is a fair sample from which all floors start.
     """
     order = np.random.default_rng(seed).permutation(first)
-    return Search(order, block, 0, Shortlists.empty(len(first), min(k, len(first) - 1)))
+    return Search(order, block, 0, Closest.empty(len(first), min(k, len(first) - 1)))
 
 
-def sweep(rows: np.ndarray, search: Search, threads: int | None = None) -> Iterator[Search]:
+def sweep(
+    rows: np.ndarray, search: Search, threads: int | None = None, precision: Precision | None = None
+) -> Iterator[Search]:
     """Meet all pairs that are left among the distinct ones of `rows`; yield the search after each block.
 
     Each thread meets tiles of its own, and BLAS gets one thread for each meanwhile: faster than to share products.
     """
     n_rows, block = len(search.order), search.block
     threads = threads or os.cpu_count() or 1
+    precision = precision or quickest()
     blas = ThreadpoolController().select(user_api="blas")
-    buffers = [np.empty(min(block, n_rows) ** 2, np.float32) for _ in range(threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        scores = prepare(rows, search.order, pool)
+    with ThreadPoolExecutor(threads, initializer=_alone if precision == "bfloat16" else None) as pool:
+        operands = prepare(rows, search.order, precision, pool)
+        rooms = [operands.room(min(block, n_rows) ** 2) for _ in range(threads)]
         for start in range(search.done * block, n_rows, block):
             stop = min(start + block, n_rows)
             own, others = list(on_diagonal(start, stop, block // 4)), list(beside(start, stop, stop, n_rows, block))
             with blas.limit(limits=1):
-                # the first block begins with itself, where its floors come from; else the small tiles end it together
+                # the first block begins with itself, where its limits come from; else the small tiles end it together
                 for tiles in (own, others) if start == 0 else (others + own[::-1],):
-                    _side_by_side(scores, search.lists, scores.left(start, stop), tiles, buffers, pool)
-            if search.lists.k:  # these rows have met all others
-                list(pool.map(search.lists.tighten, repeat(scores), np.array_split(np.arange(start, stop), threads)))
+                    _side_by_side(operands, search.closest, tiles, rooms, pool)
+            in_stretches(partial(search.closest.settle, operands), start, stop, pool)  # they have met all others
             search.done += 1
             yield search
 
 
-def _side_by_side(
-    scores: Scores, lists: Shortlists, left: np.ndarray, tiles: list[Tile], buffers: list[np.ndarray], pool: Executor
-) -> None:
-    """Meet the tiles of one block of rows, with as many at a time as there are buffers."""
-    waiting, lock, start = deque(tiles), Lock(), min((tile[0] for tile in tiles), default=0)
+def _alone() -> None:
+    """Let a thread of a pool compute alone: torch would have it call others."""
+    import torch
 
-    def work(buffer: np.ndarray) -> None:
+    torch.get_num_threads()  # sets the thread's number, once, to that of the process
+    ThreadpoolController().limit(limits=1, user_api="openmp")
+
+
+def _side_by_side(
+    operands: Operands, closest: Closest, tiles: list[Tile], rooms: list[np.ndarray], pool: Executor
+) -> None:
+    """Meet the tiles of one block of rows, with as many at a time as there are rooms for products."""
+    waiting, lock = deque(tiles), Lock()
+
+    def work(room: np.ndarray) -> None:
         while True:
             try:
                 tile = waiting.popleft()
             except IndexError:
                 return
-            meet(scores, lists, tile, left[tile[0] - start : tile[1] - start], buffer, lock)
+            meet(operands, closest, tile, room, lock)
 
-    list(pool.map(work, buffers))
+    list(pool.map(work, rooms))
 
 
-def finish(rows: np.ndarray, search: Search, threads: int | None = None) -> Neighbors:
-    """The k nearest *distinct* rows of each distinct row, the candidates of a finished search measured exactly.
+def finish(search: Search) -> Neighbors:
+    """The k nearest *distinct* rows of each distinct row, from a search that has met all pairs.
 
-    Row u of the result belongs to the u-th distinct row, ascending; the ids are those of `rows`. Where there are
+    Row u of the result belongs to the u-th distinct row, ascending; the ids are those of the rows. Where there are
     fewer than k other distinct rows, all of them are given.
     """
-    lists, order = search.lists, search.order
-    longest = int(lists.count.max())
-    other = lists.other[:, :longest].astype(np.int64)  # (U, W'), positions; candidates stand in front
-    owner, place = np.nonzero(np.arange(longest) < lists.count[:, None])
-    squared = np.full(other.shape, np.inf)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        squared[owner, place] = each_once(rows, order[owner], order[other[owner, place]], pool)
-    ids = order[other]
-    nearest_first = np.lexsort((ids, squared), axis=1)[np.argsort(order), : lists.k]  # (U, k), rows ascending
-    ids, squared = ids[np.argsort(order)], squared[np.argsort(order)]
-    return Neighbors(
-        np.take_along_axis(ids, nearest_first, axis=1), np.sqrt(np.take_along_axis(squared, nearest_first, axis=1))
-    )
+    ascending = np.argsort(search.order)
+    ids, squared = search.order[search.closest.nearest[ascending]], search.closest.squared[ascending]
+    return Neighbors(ids, np.sqrt(squared))
 
 
 def spread(distinct: Distinct, among: Neighbors, k: int) -> Neighbors:
     """The k nearest of all N rows, from those among the distinct ones: equal rows are at distance exactly 0."""
     crowd, of = distinct.crowd, distinct.member_of
+    if len(crowd) == len(of):
+        return among
     ids, distances = np.empty((len(of), k), np.int64), np.empty((len(of), k))
     place_of = np.searchsorted(distinct.first, among.ids)  # (U, k')
     single = (crowd == 1) & (crowd[place_of] == 1).all(axis=1) & (among.ids.shape[1] == k)

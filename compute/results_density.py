@@ -13,10 +13,10 @@ import numpy as np
 from compute import catalog, density, dimension, hubs, results, results_geometry, searches, void
 from compute.cache import cached
 from compute.distinct import distinct_rows
+from compute.exact import squared_distances
 from compute.models.weights import Catalogue
 from compute.neighbors import Neighbors, spread
 from compute.results import SEED
-from compute.scores import squared_distances
 
 Space = Literal["gamma", "causal"]  # distances in gamma units, or in logometers
 Control = Literal["gaussian", "matched"]

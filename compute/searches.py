@@ -23,7 +23,7 @@ from compute.integrity import write_whole
 from compute.neighbors import Neighbors, Search, begin, checked, finish, spread, sweep
 
 BLOCK = 2048  # rows that meet all others before the search can be kept
-PAUSE = 5.0  # seconds between two savings, which wait for the disk
+PAUSE, SHARE = 5.0, 20  # seconds between two savings, at least, and so many times what the last one took
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"  # the time goes with the pairs that are met
 
 
@@ -41,11 +41,11 @@ class Found:
 
 def memory_needed(n_rows: int, dim: int, k: int, block: int = BLOCK) -> int:
     """Bytes that a search takes at its peak: the rows, their working copy, a tile a thread, and the lists of O(N k)."""
-    width = k + max(k, 28)  # places in a shortlist
-    matrices = 4 * n_rows * (2 * dim + 2)
+    width = k + max(k, 76)  # places in a list of candidates
+    matrices = 4 * n_rows * 2 * (dim + 2)
     tiles = (os.cpu_count() or 1) * 4 * min(block, n_rows) ** 2
-    lists = n_rows * width * (8 + 56)  # kept between blocks; and once more while the winners are measured
-    return matrices + tiles + lists
+    lists = n_rows * (12 * width + 4 * 12 * k)  # twice while they are saved
+    return matrices + tiles + 2 * lists
 
 
 def ensure_room(n_rows: int, dim: int, k: int) -> None:
@@ -75,13 +75,14 @@ def search(rows: np.ndarray, k: int, file: Path, title: str) -> Found:
         total=1.0, initial=under_way.progress, desc=title, delay=1, smoothing=0, bar_format=BAR,
         disable=not sys.stderr.isatty(),
     ) as bar:  # fmt: skip
-        saved = time.monotonic()
+        saved, pause = time.monotonic(), PAUSE
         for reached in sweep(rows, under_way):
-            if time.monotonic() - saved >= PAUSE:
+            if (begun := time.monotonic()) - saved >= pause:
                 _keep(file, reached, print_of_rows)
                 saved = time.monotonic()
+                pause = max(PAUSE, SHARE * (saved - begun))
             bar.update(reached.progress - bar.n)
-    return Found(distinct, finish(rows, under_way))
+    return Found(distinct, finish(under_way))
 
 
 def _hash(rows: np.ndarray) -> bytes:

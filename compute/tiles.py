@@ -1,26 +1,29 @@
 """The tiles of a neighbour search: one matrix product each, which serves its rows and its columns.
 
-Tiles may be met side by side, by threads that share the lists: what a tile needs of them may be older than what they
-hold by then, and floors only rise, so an old one merely lets more pass. Chapter: Density.
+A tile's products say of most of its pairs that they are too far apart to matter; the others go to the lists. Tiles may
+be met side by side, by threads that share the lists: limits only shrink, so one read late merely lets more pass.
+Chapter: Density.
 """
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
+from numba import njit
 
-from compute.scores import Scores
-from compute.shortlist import Shortlists
+from compute.bounds import Operands, Tile, widen
+from compute.closest import Closest
 
-STRIP_ENTRIES = 2**16  # scores that are compared at a time, which with their masks stay in the second cache
-Tile = tuple[int, int, int, int]  # first and last row, first and last column, at working positions
+PAIRS = 2**16  # that are noted before the lists learn of them, at least
+GROW, TINY = np.float32(1 + 2.0**-16), np.float32(2.0**-100)  # upper bounds: all their roundings, and what underflows
+TWO = np.float32(2)
 
 
 def on_diagonal(start: int, stop: int, smallest: int) -> Iterator[Tile]:
     """The tiles of a block of rows with itself: halving it saves the products below the diagonal."""
-    if stop - start <= max(64, smallest):
+    if 1 < stop - start <= max(64, smallest):
         yield start, stop, start, stop
-    else:
+    elif stop - start > 1:  # a row alone meets nobody
         middle = (start + stop) // 2
         yield from on_diagonal(start, middle, smallest)
         yield from on_diagonal(middle, stop, smallest)
@@ -33,60 +36,89 @@ def beside(start: int, stop: int, near: int, far: int, width: int) -> Iterator[T
         yield start, stop, column, min(column + width, far)
 
 
-def meet(
-    scores: Scores, lists: Shortlists, tile: Tile, left: np.ndarray, buffer: np.ndarray, lock: AbstractContextManager
-) -> None:
-    """Multiply a tile, and enter those of its pairs that may belong into the lists of its rows and of its columns.
+def meet(operands: Operands, closest: Closest, tile: Tile, room: np.ndarray, lock: AbstractContextManager) -> None:
+    """Multiply a tile, and enter those of its pairs that may be near enough into the lists of both of their rows.
 
-    left: the operand of its rows, from `Scores.left`; buffer: room for its scores, float32; lock: held while the lists
-    are written to.
+    room: for its products, from `Operands.room`; lock: held while the lists are written to.
     """
     top, bottom, near, far = tile
-    score = buffer[: (bottom - top) * (far - near)].reshape(bottom - top, far - near)
-    np.matmul(left, scores.right[near:far].T, out=score)
-    diagonal = top == near
-    if diagonal:
-        np.fill_diagonal(score, -np.inf)
-    if bottom - top > lists.k > 0 and np.isneginf(lists.floor[near:far]).any():
-        floor = _first_floors(scores, lists.k, tile, score)
+    products = operands.multiply(tile, room)
+    known = operands.square, operands.norm, operands.error, np.float32(operands.rounding)
+    if bottom - top > closest.k and np.isinf(closest.limit[near:far]).any():
+        limit = _first_limits(products, tile, closest.k, known)
         with lock:
-            lists.floor[near:far] = np.maximum(lists.floor[near:far], floor)
-    row, column = _survivors(score, lists.floor[top:bottom], lists.floor[near:far])
-    value = score[row, column]
-    with lock:
-        for_row = np.flatnonzero(value >= lists.floor[top + row])
-        lists.add(scores, top + row[for_row], near + column[for_row], value[for_row])
-        if not diagonal:
-            for_column = np.flatnonzero(value >= lists.floor[near + column])
-            by_column = column[for_column].astype(np.min_scalar_type(far - near))  # 16 bits sort by radix
-            for_column = for_column[np.argsort(by_column, kind="stable")]
-            lists.add(scores, near + column[for_column], top + row[for_column], value[for_column])
+            closest.limit[near:far] = np.minimum(closest.limit[near:far], limit)
+    one, two = np.empty((2, PAIRS + far - near), np.int64)
+    least, most = np.empty((2, PAIRS + far - near), np.float32)
+    row = 0
+    while row < bottom - top:
+        found, row = _near_pairs(products, row, top, near, *known, closest.limit, one, two, least, most)
+        with lock:
+            closest.enter(operands, one[:found], two[:found], least[:found], most[:found])
 
 
-def _first_floors(scores: Scores, k: int, tile: Tile, score: np.ndarray) -> np.ndarray:
-    """First floors of the columns of a tile, at most the k-th best pessimistic score among its rows.
+def _first_limits(products: np.ndarray, tile: Tile, k: int, known: tuple) -> np.ndarray:
+    """First limits of the columns of a tile, float32: at least as far as the k-th nearest of its rows.
 
-    The rows are taken in groups: the best of k groups are k different rows, so the k-th best of them will do.
+    The rows are taken in groups: the nearest of k groups are k different rows, so the k-th of them will do.
     """
     top, bottom, near, far = tile
-    opens = np.arange(0, bottom - top, max(1, (bottom - top) // (6 * k)))
-    best = np.stack([part.max(axis=0) for part in np.split(score, opens[1:])], axis=1)  # (width, groups)
-    best -= np.maximum.reduceat(scores.slack[top:bottom], opens)
-    best.partition(len(opens) - k, axis=1)
-    return best[:, len(opens) - k] - scores.slack[near:far]
+    size = max(1, (bottom - top) // (6 * k))  # rows of a group
+    farthest = np.full((-(-(bottom - top) // size), far - near), np.inf, np.float32)
+    _nearest_of_groups(products, top, near, *known, size, farthest)
+    return np.partition(farthest, k - 1, axis=0)[k - 1]
 
 
-def _survivors(score: np.ndarray, row_floor: np.ndarray, column_floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the scores in a tile that reach the floor of their row or of their column."""
-    height, width = score.shape
-    step = max(1, STRIP_ENTRIES // width)
-    reached, too = np.empty((2, step, width), bool)
-    found = []
-    for low in range(0, height, step):
-        high = min(low + step, height)
-        part = slice(0, high - low)
-        np.greater_equal(score[low:high], row_floor[low:high, None], out=reached[part])
-        np.greater_equal(score[low:high], column_floor, out=too[part])
-        np.logical_or(reached[part], too[part], out=reached[part])
-        found.append(np.flatnonzero(reached[part]) + low * width)
-    return np.divmod(np.concatenate(found), width)
+@njit(nogil=True, cache=True)
+def _nearest_of_groups(
+    products: np.ndarray, top: int, near: int, square: np.ndarray, norm: np.ndarray, error: np.ndarray,
+    rounding: np.float32, size: int, farthest: np.ndarray,
+) -> None:  # fmt: skip
+    """Lower `farthest` (groups, columns) to the least upper bound among some rows of each group."""
+    height, width = products.shape
+    square_of, norm_of, error_of = square[near : near + width], norm[near : near + width], error[near : near + width]
+    room = np.empty(width, np.uint32)
+    for row in range(height):
+        i, group, product = top + row, farthest[row // size], widen(products[row], room)
+        square_i, norm_i, error_i = square[i], norm[i], error[i]
+        for column in range(width):
+            margin = rounding * abs(product[column]) + (error_i * norm_of[column] + norm_i * error_of[column])
+            upper = (square_i + square_of[column]) * GROW + TINY - TWO * (product[column] - margin)
+            group[column] = min(group[column], upper) if near + column != i else group[column]
+
+
+@njit(nogil=True, cache=True)
+def _near_pairs(
+    products: np.ndarray, first: int, top: int, near: int, square: np.ndarray, norm: np.ndarray, error: np.ndarray,
+    rounding: np.float32, limit: np.ndarray, one: np.ndarray, two: np.ndarray, least: np.ndarray, most: np.ndarray,
+) -> tuple[int, int]:  # fmt: skip
+    """Fill (one, two) with positions of pairs that may be within the limit of either, the smaller first, and bounds.
+
+    Begins with the row `first` of the tile, ends before the one for which there may be no room, and returns how many
+    pairs, and that row.
+    """
+    height, width = products.shape
+    square_of, norm_of, error_of = square[near : near + width], norm[near : near + width], error[near : near + width]
+    limit_of, found = limit[near : near + width], 0
+    lower, passes = np.empty(width, np.float32), np.zeros(-(-width // 8) * 8, np.uint8)
+    eights, room = passes.view(np.uint64), np.empty(width, np.uint32)
+    for row in range(first, height):
+        if len(one) - found < width:
+            return found, row
+        i, product = top + row, widen(products[row], room)
+        square_i, norm_i, error_i, limit_i = square[i], norm[i], error[i], limit[i]
+        for column in range(width):
+            margin = rounding * abs(product[column]) + (error_i * norm_of[column] + norm_i * error_of[column])
+            lower[column] = square_i + square_of[column] - TWO * (product[column] + margin)
+            passes[column] = (lower[column] <= limit_i) | (lower[column] <= limit_of[column])
+        for eight in range(max(0, i + 1 - near) // 8, len(eights)):
+            if eights[eight]:
+                for column in range(max(8 * eight, i + 1 - near), min(8 * eight + 8, width)):
+                    if passes[column]:
+                        margin = rounding * abs(product[column])
+                        margin += error_i * norm_of[column] + norm_i * error_of[column]
+                        upper = (square_i + square_of[column]) * GROW + TINY - TWO * (product[column] - margin)
+                        one[found], two[found] = i, near + column
+                        least[found], most[found] = lower[column], upper
+                        found += 1
+    return found, height

@@ -15,15 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # A folder of rooms (compute/models) stands on one floor and counts as one room.
 FLOORS = {
     "pure": {
-        "associations", "catalog", "density", "dimension", "distinct", "embers", "figures",
-        "figures_benchmarks", "figures_density", "figures_dynamics", "figures_embers", "figures_galaxies",
-        "figures_geometry", "figures_goldilocks", "figures_lattice", "figures_nutcracker",
+        "associations", "bounds", "catalog", "closest", "density", "dimension", "distinct", "embers", "exact",
+        "figures", "figures_benchmarks", "figures_density", "figures_dynamics", "figures_embers",
+        "figures_galaxies", "figures_geometry", "figures_goldilocks", "figures_lattice", "figures_nutcracker",
         "figures_quantization", "figures_smoke", "figures_supernova", "figures_sweep", "film", "galaxies",
         "hubs", "lattice", "metric", "neighbors", "quantization", "reconstruction", "residuals", "rounding",
-        "scores", "sentences", "sentences_ablation", "sentences_density", "sentences_dynamics",
-        "sentences_embers", "sentences_embers_answers", "sentences_galaxies", "sentences_geometry",
-        "sentences_goldilocks", "sentences_nutcracker", "sentences_smoke", "shortlist", "smoke", "telescope",
-        "tiles", "tokens", "void",
+        "sentences", "sentences_ablation", "sentences_density", "sentences_dynamics", "sentences_embers",
+        "sentences_embers_answers", "sentences_galaxies", "sentences_geometry", "sentences_goldilocks",
+        "sentences_nutcracker", "sentences_smoke", "smoke", "telescope", "tiles", "tokens", "void",
     },
     "disk": {
         "blocks", "cache", "corpus", "fingerprints", "fleet", "goldilocks", "integrity", "models", "paths",

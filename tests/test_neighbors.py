@@ -1,16 +1,33 @@
 """The k nearest neighbours against the slow obvious way, against other people's programs, and against interruption."""
 
 import tracemalloc
+from dataclasses import replace
+from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 
+from compute import bounds, tiles
+from compute.bounds import Precision, prepare, rounded_up
+from compute.closest import Closest
 from compute.distinct import distinct_rows
+from compute.exact import squared_distances
 from compute.neighbors import Search, begin, finish, nearest, spread, sweep
-from compute.scores import prepare, round_down
+
+PRECISIONS = get_args(Precision)
+
+
+def folded(terms):
+    """The sums (n,) of terms (n, D) float64: the last half is added to the first until one is left."""
+    while (count := terms.shape[1]) > 1:
+        half = count // 2
+        terms = np.hstack([terms[:, :half] + terms[:, count - half :], terms[:, half : count - half]])
+    return terms[:, 0]
 
 
 def by_brute_force(rows, k):
@@ -18,8 +35,7 @@ def by_brute_force(rows, k):
     wide = rows.astype(np.float64)
     ids, distances = np.empty((len(rows), k), np.int64), np.empty((len(rows), k))
     for i in range(len(rows)):
-        difference = wide - wide[i]
-        squared = np.vecdot(difference, difference)
+        squared = folded((wide - wide[i]) ** 2)
         squared[i] = np.inf
         ids[i] = np.lexsort((np.arange(len(rows)), squared))[:k]
         distances[i] = np.sqrt(squared[ids[i]])
@@ -76,9 +92,10 @@ PLANTED = {
 }
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_clouds_exactly(name):
-    assert_exact(PLANTED[name], 20, block=256)
+def test_planted_clouds_exactly(name, precision):
+    assert_exact(PLANTED[name], 20, block=256, precision=precision)
 
 
 @pytest.mark.parametrize("k", [1, 2, 20, 63])
@@ -96,49 +113,158 @@ def test_every_k_exactly(n_rows, k):
     ),
     k=some.integers(1, 39),
     block=some.integers(1, 50),
+    precision=some.sampled_from(PRECISIONS),
 )
-def test_awkward_rows_exactly(rows, k, block):
-    assert_exact(rows, min(k, len(rows) - 1), block=block)
+def test_awkward_rows_exactly(rows, k, block, precision):
+    assert_exact(rows, min(k, len(rows) - 1), block=block, precision=precision)
 
 
-def test_real_tokens_exactly(smollm2):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_real_tokens_exactly(smollm2, precision):
     rows = smollm2.catalogue.rows(np.arange(0, 49152, 29))
-    assert_exact(rows, 20, block=512)
+    assert_exact(rows, 20, block=512, precision=precision)
 
 
-def test_the_bound_is_needed(monkeypatch):
-    """Without slack, neighbours in tight clusters are lost: the test above can fail."""
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_bound_is_needed(monkeypatch, precision):
+    """With no allowance for rounding, neighbours in tight clusters are lost: the tests above can fail."""
     honest = prepare
 
     def careless(*given):
-        scores = honest(*given)
-        scores.slack[:] = 0
-        return scores
+        operands = replace(honest(*given), rounding=0.0)
+        operands.error[:] = 0
+        operands.square[:] = operands.square / (1 - np.float32(bounds.SPARE))
+        return operands
 
     monkeypatch.setattr("compute.neighbors.prepare", careless)
     with pytest.raises(AssertionError):
-        assert_exact(in_tight_clusters(), 20, block=256)
+        assert_exact(in_tight_clusters(), 20, block=256, precision=precision)
 
 
+def products_of(operands, rows):
+    """The products of all rows with all, in float64, as the search sees them."""
+    bits = operands.multiply((0, len(rows), 0, len(rows)), operands.room(len(rows) ** 2))
+    return np.stack([bounds.widen(row, np.empty(len(rows), np.uint32)) for row in bits]).astype(np.longdouble)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", PLANTED)
-def test_scores_keep_their_promise(name):
+def test_bounds_keep_their_promise(name, precision):
     rows = PLANTED[name][:200]
-    scores = prepare(rows, np.arange(len(rows)))
-    optimistic = (scores.left(0, len(rows)) @ scores.right.T).astype(np.longdouble)
-    wide = rows.astype(np.longdouble) * scores.scale
-    truth = -(np.square(wide[:, None] - wide[None]).sum(axis=2)) / 2  # (n, n), 64 bits of mantissa
-    slack = scores.slack.astype(np.longdouble)
-    assert (optimistic >= truth).all()
-    assert (optimistic <= truth + slack[:, None] + slack).all()
+    operands = prepare(rows, np.arange(len(rows)), precision)
+    product = products_of(operands, rows)
+    norm, error = operands.norm.astype(np.longdouble), operands.error.astype(np.longdouble)
+    wide = rows.astype(np.longdouble) * operands.scale
+    truth = np.square(wide[:, None] - wide[None]).sum(axis=2)  # (n, n), 64 bits of mantissa
+    square = operands.square.astype(np.longdouble)
+    margin = operands.rounding * abs(product) + np.outer(error, norm) + np.outer(norm, error)
+    apart = ~np.eye(len(rows), dtype=bool)
+    assert (square[:, None] + square - 2 * (product + margin) <= truth)[apart].all()
+    loose = (square[:, None] + square) * tiles.GROW + tiles.TINY - 2 * (product - margin)
+    assert (loose >= truth)[apart].all()
 
 
-def test_floors_of_distances_are_rounded_downwards():
-    scores = prepare(gaussian(50, 5), np.arange(50))
-    squared = np.random.default_rng(0).uniform(0, 50, 1000)
-    floor = scores.floor_of(squared).astype(np.float64)
-    assert (floor <= -squared * scores.scale**2 / 2).all()
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", PLANTED)
+def test_no_pair_within_a_limit_is_dismissed(name, precision):
+    """The compiled comparison, pair by pair, with limits at the very distance of a neighbour."""
+    rows = PLANTED[name][:150]
+    operands = prepare(rows, np.arange(len(rows)), precision)
+    n_rows = len(rows)
+    squared = squared_distances(rows, *np.indices((n_rows, n_rows)).reshape(2, -1)).reshape(n_rows, n_rows)
+    np.fill_diagonal(squared, np.inf)
+    tile = 0, n_rows, 0, n_rows
+    products = operands.multiply(tile, operands.room(n_rows**2))
+    known = operands.square, operands.norm, operands.error, np.float32(operands.rounding)
+    first = tiles._first_limits(products, tile, 5, known)
+    fifth = np.sort(squared, axis=1)[:, 4]
+    assert (first >= fifth * operands.scale**2).all()
+    limit = operands.limit_of(fifth)
+    one, two, least, most = room_for(n_rows**2)
+    found, end = tiles._near_pairs(products, 0, 0, 0, *known, limit, one, two, least, most)
+    one, two = one[:found], two[:found]
+    passed = np.zeros((n_rows, n_rows), bool)
+    passed[one, two] = True
+    wanted = np.triu((squared <= fifth[:, None]) | (squared <= fifth), 1)
+    assert end == n_rows and wanted.any() and passed[wanted].all() and not np.tril(passed).any()
+    truth = squared[one, two] * operands.scale**2
+    assert (least[:found] <= truth).all() and (most[:found] >= truth).all()
+
+
+def room_for(pairs):
+    """Room for the positions and the bounds of some pairs."""
+    return *np.empty((2, pairs), np.int64), *np.empty((2, pairs), np.float32)
+
+
+def test_pairs_beyond_the_room_come_with_the_next_call():
+    rows = gaussian(70, 5)
+    operands = prepare(rows, np.arange(70))
+    known = operands.square, operands.norm, operands.error, np.float32(0)
+    no_limit, room = np.full(70, np.inf, np.float32), room_for(150)
+    products = operands.multiply((0, 70, 0, 70), operands.room(4900))
+    row, seen = 0, []
+    while row < 70:
+        found, row = tiles._near_pairs(products, row, 0, 0, *known, no_limit, *room)
+        seen += zip(*(side[:found].tolist() for side in room[:2]), strict=True)
+    assert seen == [(i, j) for i in range(70) for j in range(i + 1, 70)]
+
+
+def test_distances_are_folded_sums_and_exact_to_the_last_bits():
+    generator = np.random.default_rng(5)
+    for dim in (1, 2, 3, 5, 8, 17, 100):
+        rows = (generator.standard_normal((9, dim)) * 10 ** generator.uniform(-8, 8, (9, 1))).astype(np.float32)
+        one, two = np.indices((9, 9)).reshape(2, -1)
+        found = squared_distances(rows, one, two)
+        np.testing.assert_array_equal(found, folded((rows[one].astype(np.float64) - rows[two]) ** 2))
+        for squared, i, j in zip(found, one, two, strict=True):
+            truth = sum((Fraction(float(a)) - Fraction(float(b))) ** 2 for a, b in zip(rows[i], rows[j], strict=True))
+            assert abs(Fraction(float(squared)) - truth) <= truth * Fraction(3 + len(bin(dim)), 2**53)
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.01, 0.5, 10.0])
+def test_lists_end_with_the_nearest_and_the_smaller_id(blur):
+    """Whatever the bounds are worth: exact ones decide alone, those of the last kind decide nothing."""
+    rows = np.random.default_rng(6).integers(-2, 3, (300, 3)).astype(np.float32)  # full of ties
+    row_of = np.random.default_rng(7).permutation(np.unique(rows, axis=0, return_index=True)[1])
+    operands, count = prepare(rows, row_of), len(row_of)
+    one, two = np.triu_indices(count, 1)
+    squared = squared_distances(rows, row_of[one], row_of[two])
+    units, generator = squared * operands.scale**2, np.random.default_rng(8)
+    least = (units * (1 - blur * generator.random(len(one))) - 1e-6).astype(np.float32)
+    most = (units * (1 + blur * generator.random(len(one))) + 1e-6).astype(np.float32)
+    closest = Closest.empty(count, 6)
+    for part in np.array_split(generator.permutation(len(one)), 9):
+        closest.enter(operands, one[part], two[part], least[part], most[part])
+    closest.settle(operands, 0, count)
+    for place in range(count):
+        mine = (one == place) | (two == place)
+        ids = row_of[(one + two)[mine] - place]
+        expected = sorted(zip(squared[mine], ids, strict=True))[:6]
+        assert list(zip(closest.squared[place], row_of[closest.nearest[place]], strict=True)) == expected
+        assert closest.limit[place] >= expected[-1][0] * operands.scale**2
+
+
+def test_limits_are_rounded_upwards():
+    operands = prepare(gaussian(50, 5), np.arange(50))
+    squared = np.r_[np.random.default_rng(0).uniform(0, 50, 1000), 0.0, 1e-320, 1e-60, 1e300, np.inf]
+    assert (operands.limit_of(squared).astype(np.longdouble) >= squared * np.longdouble(operands.scale) ** 2).all()
     values = np.array([1.0, 1 + 2**-30, -1 - 2**-30, 0.0, 1e-60, -1e-60])
-    assert (round_down(values) <= values).all() and round_down(values)[1] == 1.0
+    assert (rounded_up(values) >= values).all() and rounded_up(values)[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "onednn", "precision"),
+    [
+        ({"avx2": True, "avx512_bf16": False}, True, "float32"),
+        ({"avx512_bf16": True}, True, "bfloat16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, True, "bfloat16"),
+        ({"bf16": True}, False, "float32"),
+    ],
+)
+def test_the_quicker_precision(monkeypatch, capabilities, onednn, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: onednn)
+    assert bounds.quickest() == precision
 
 
 @pytest.mark.parametrize("block, threads", [(64, 1), (100, 2), (333, 3), (5000, 2)])
@@ -164,7 +290,7 @@ def test_an_interrupted_search_ends_the_same(stops):
                 break
         if search.progress == 1.0:
             break
-    found = spread(distinct, finish(rows, Search.from_arrays(kept)), 12)
+    found = spread(distinct, finish(Search.from_arrays(kept)), 12)
     np.testing.assert_array_equal(found.ids, reference.ids)
     np.testing.assert_array_equal(found.distances, reference.distances)
 
@@ -193,7 +319,7 @@ def test_distinct_neighbours_count_each_place_once():
     search = begin(distinct.first, 2)
     for _ in sweep(rows, search):
         pass
-    among = finish(rows, search)
+    among = finish(search)
     assert distinct.first.tolist() == [0, 3, 4] and distinct.crowd.tolist() == [3, 1, 2]
     assert among.ids.tolist() == [[3, 4], [0, 4], [3, 0]]
     assert among.distances.tolist() == [[1, 3], [1, 2], [2, 3]]

@@ -156,7 +156,7 @@ KILLED = """
 import os, signal, sys
 from compute import results_density, searches
 from compute.models.weights import open_path
-searches.BLOCK, searches.PAUSE = 64, 0.0
+searches.BLOCK, searches.PAUSE, searches.SHARE = 64, 0.0, 0
 keep = searches._keep
 def kept_and_killed(file, reached, *rest):
     keep(file, reached, *rest)
@@ -194,6 +194,7 @@ def test_a_file_that_is_no_use_is_not_used(tmp_path, monkeypatch, spoil):
     whole = searches.search(rows, 5, tmp_path / "none.npz", "")
     assert not (tmp_path / "none.npz").exists()  # quicker than a saving
     monkeypatch.setattr(searches, "PAUSE", 0.0)
+    monkeypatch.setattr(searches, "SHARE", 0)
     searches.search(planted(seed=1) if spoil == "other rows" else rows, 5, file, "")
     if spoil != "other rows":
         file.write_bytes(file.read_bytes()[:1000] if spoil == "cut" else b"nothing of the kind")

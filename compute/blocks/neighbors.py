@@ -4,7 +4,7 @@ Three rounds: which rows are equal (`duplicates`), the candidates of every pair 
 every block from those. The result is that of `compute.searches.search` on the same rows, bit for bit: distances are
 the same float64 sums, ties go to the smaller id, and which worker met whom first has no say.
 
-A worker holds two blocks, their working copies and a tile: about 16 bytes for each component of 12,288 rows, and
+A worker holds two blocks, their working copies and a tile: 12 to 16 bytes for each component of 12,288 rows, and
 half as much again while it reads them; of a distant matrix it holds up to 128 MB beside, of what it read last.
 Chapter: Density.
 """

@@ -1,9 +1,9 @@
 """The nearest rows between two blocks of a catalogue: one task of a search over all, and its exact candidates.
 
 A task meets the rows of two blocks as `compute.neighbors` does, in tiles of one matrix product that serves both sides,
-with the proven floors of `compute.scores` and `compute.shortlist`. Before it returns, it measures what is left by
-direct subtraction in float64. So no bound crosses from one worker to another, only exact squared distances; and the
-merged k nearest are the same whatever each task kept beyond them.
+with the proven bounds of `compute.bounds`, and measures what these cannot dismiss by direct subtraction in float64. So
+no bound crosses from one worker to another, only exact squared distances; and the merged k nearest are the same
+whatever each task kept beyond them.
 
 What earlier tasks have found is used where it is there: a row whose k nearest so far all lie within r needs nobody
 from beyond r. Which tasks have finished by then is chance, and changes how much is kept, not what is nearest.
@@ -13,20 +13,18 @@ Chapter: Density.
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
 from compute.blocks import parts
 from compute.blocks.shelf import Shelf
 from compute.blocks.whereabouts import Whereabouts, opened
-from compute.scores import Scores, each_once, prepare
-from compute.shortlist import Shortlists
-from compute.tiles import Tile, beside, on_diagonal
+from compute.bounds import Tile, prepare, quickest
+from compute.closest import Closest
+from compute.tiles import beside, on_diagonal
 from compute.tiles import meet as meet_tile
 
 TILE = 1536  # rows and columns of one product
-LOWEST = np.finfo(np.float32).min  # a floor below every score, but above that of a row with itself
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,9 @@ def _met(job: Job, near: int, far: int, there: set[str]) -> dict[str, np.ndarray
     reach = np.concatenate([known(job, block, there).reach(job.k) for block in blocks])  # (n,)
     if min(map(len, of)) and len(ids) > 1:
         rows = job.rows(near) if near == far else np.concatenate([job.rows(near), job.rows(far)])  # (n, D)
-        places, squared = _searched(rows, cut, job.k, reach)  # (n, W) each
+        places, squared = _searched(rows, cut, job.k, reach)  # (n, k) each
         squared[squared > reach[:, None]] = np.inf
-        found = Candidates(ids[places], squared).best(job.k)
+        found = Candidates(ids[places], squared)
     else:
         found = Candidates(*np.empty((2, len(ids), 0)))
     return {
@@ -138,45 +136,27 @@ def known(job: Job, block: int, there: set[str] | None = None) -> Candidates:
 
 
 def _searched(rows: np.ndarray, cut: int, k: int, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Who may be among the k nearest of each row, as places in `rows` (n, W), and their exact squared distances.
+    """The k nearest of each row here as far as they may be within reach, as places in `rows` (n, k), and squared.
 
     rows: (n, D), those before `cut` against those behind it, or all against all where nothing is behind. No row is
     missed whose squared distance is at most `reach` (n,) and that is among the k nearest here; free places: inf.
     """
     shuffle = np.random.default_rng(42)  # so that every tile is a fair sample
     row_of = np.concatenate([shuffle.permutation(cut), cut + shuffle.permutation(len(rows) - cut)])
-    scores, lists = prepare(rows, row_of), Shortlists.empty(len(rows), k)
-    with np.errstate(over="ignore"):  # a reach beyond float32, from rows that are not here, is a floor of -inf
-        lists.floor[:] = scores.floor_of(reach[row_of])
-    buffer = np.empty(min(TILE, len(rows)) ** 2, np.float32)
-    for top, bottom, stripe in _stripes(cut, len(rows)):
-        left = scores.left(top, bottom)  # (TILE, D + 2)
-        for tile in stripe:
-            near, far = tile[:2]
-            if near == tile[2] and far - near <= k:  # too few for a floor, and without one a row meets itself
-                lists.floor[near:far] = np.maximum(lists.floor[near:far], LOWEST)
-            meet_tile(scores, lists, tile, left[near - top : far - top], buffer, nullcontext())
-        lists.tighten(scores, np.arange(top, bottom))
-    lists.tighten(scores, np.arange(cut if cut < len(rows) else 0, len(rows)))
-    return _measured(scores, lists)
+    operands, closest = prepare(rows, row_of, quickest()), Closest.empty(len(rows), k)
+    closest.limit[:] = operands.limit_of(reach[row_of])
+    room = operands.room(min(TILE, len(rows)) ** 2)
+    for tile in _tiles(cut, len(rows)):
+        meet_tile(operands, closest, tile, room, nullcontext())
+    closest.settle(operands, 0, len(rows))
+    ascending = np.argsort(row_of)
+    return row_of[closest.nearest[ascending]], closest.squared[ascending]
 
 
-def _stripes(cut: int, n_rows: int) -> Iterator[tuple[int, int, Iterator[Tile]]]:
-    """The tiles of a pair of blocks, or of one with itself, by stripes of rows that share a left operand."""
+def _tiles(cut: int, n_rows: int) -> Iterator[Tile]:
+    """The tiles of a pair of blocks, or of one with itself."""
     for top in range(0, cut, TILE):
         bottom = min(top + TILE, cut)
         if cut == n_rows:
-            yield top, bottom, chain(on_diagonal(top, bottom, TILE // 4), beside(top, bottom, bottom, n_rows, TILE))
-        else:
-            yield top, bottom, beside(top, bottom, cut, n_rows, TILE)
-
-
-def _measured(scores: Scores, lists: Shortlists) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of all rows, ascending, as places in the rows, measured exactly; see `_searched`."""
-    row_of, longest = scores.row_of, max(1, int(lists.count.max()))
-    taken = np.arange(longest) < lists.count[:, None]  # (n, W)
-    places = row_of[lists.other[:, :longest]]
-    squared = np.full(taken.shape, np.inf)
-    squared[taken] = each_once(scores.rows, np.broadcast_to(row_of[:, None], taken.shape)[taken], places[taken])
-    ascending = np.argsort(row_of)
-    return places[ascending], squared[ascending]
+            yield from on_diagonal(top, bottom, TILE // 4)
+        yield from beside(top, bottom, bottom if cut == n_rows else cut, n_rows, TILE)
