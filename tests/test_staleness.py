@@ -1,16 +1,21 @@
-"""A plain `jupyter-book build .` runs exactly the chapters whose code, data or model changed."""
+"""A book on a hostile vocabulary: it harms nobody, and a plain build runs exactly what changed.
+
+Both are proven on one build, because it takes minutes: the vocabulary first, before anything is edited.
+"""
 
 import os
 import re
 
 import pytest
 from conftest import Book
+from visits import DESK, PHONE, SPILLS, Visit, served
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory, planted_model) -> Book:
-    made = Book(tmp_path_factory.mktemp("stale"), str(planted_model))
-    made.build()
+def book(tmp_path_factory, hostile_model) -> Book:
+    """The whole book on a small model that is out to break it, strictly built."""
+    made = Book(tmp_path_factory.mktemp("stale"), str(hostile_model))
+    made.build("-n", "-W", "--keep-going")
     return made
 
 
@@ -27,6 +32,22 @@ def executed(printed: str) -> set[str]:
 
 def names(pages: set[str]) -> set[str]:
     return {re.sub(r"\.md$", "", page.rsplit("/", 1)[-1]) for page in pages}
+
+
+def test_a_hostile_vocabulary_is_shown_and_harms_nothing(browser, book):
+    with served(book.site) as address:
+        for page in ("index.html", "book/catalogue.html"):
+            for size in (DESK, PHONE):
+                with Visit(browser, address, page, size=size) as visit:
+                    assert visit.page.evaluate("() => window.pwned") is None
+                    assert visit.page.evaluate(SPILLS) == []
+                    assert visit.faults == []
+                    assert visit.page.locator("main [onerror], main [onload], main [onmouseover]").count() == 0
+        with Visit(browser, address, "book/catalogue.html") as visit:
+            tokens = " ".join(visit.page.locator("table td").all_inner_texts())
+    shown = [piece for piece in ("<script>", "</title>", "**bold**", "$\\frac", "⟨") if piece in tokens]
+    assert len(shown) >= 3, tokens
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\ufeff]", tokens)
 
 
 def test_nothing_edited_nothing_done(book):
