@@ -24,7 +24,7 @@ from compute.closest import Closest
 from compute.tiles import beside, on_diagonal
 from compute.tiles import meet as meet_tile
 
-TILE = 1536  # rows and columns of one product
+TILE = 1024  # rows and columns of one product: what two workers' caches hold together
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,17 @@ class Job:
         own = first[start : start + self.block]
         return start + np.flatnonzero(own == np.arange(start, start + len(own)))
 
-    def rows(self, block: int) -> np.ndarray:
-        """Those rows, decoded: float32 (n, D)."""
-        catalogue, start = opened(self.where), block * self.block
-        whole = catalogue.block(start, min(start + self.block, catalogue.n_tokens))
-        ids = self.ids(block)
-        return whole if len(ids) == len(whole) else whole[ids - start]
+    def rows(self, blocks: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """All rows of some blocks, equal ones included, decoded: float32 (m, D); and where their distinct ones are."""
+        catalogue = opened(self.where)
+        bounds = [(block * self.block, min((block + 1) * self.block, catalogue.n_tokens)) for block in blocks]
+        rows = np.empty((sum(stop - start for start, stop in bounds), catalogue.dim), np.float32)
+        places, done = [], 0
+        for block, (start, stop) in zip(blocks, bounds, strict=True):
+            rows[done : done + stop - start] = catalogue.block(start, stop)
+            places.append(self.ids(block) - start + done)
+            done += stop - start
+        return rows, np.concatenate(places)
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,9 @@ def _met(job: Job, near: int, far: int, there: set[str]) -> dict[str, np.ndarray
     ids, cut = np.concatenate(of).astype(np.int32), len(of[0])  # (n,) ascending
     reach = np.concatenate([known(job, block, there).reach(job.k) for block in blocks])  # (n,)
     if min(map(len, of)) and len(ids) > 1:
-        rows = job.rows(near) if near == far else np.concatenate([job.rows(near), job.rows(far)])  # (n, D)
-        places, squared = _searched(rows, cut, job.k, reach)  # (n, k) each
+        others, squared = _searched(*job.rows(blocks), cut, job.k, reach)  # (n, k) each
         squared[squared > reach[:, None]] = np.inf
-        found = Candidates(ids[places], squared)
+        found = Candidates(ids[others], squared)
     else:
         found = Candidates(*np.empty((2, len(ids), 0)))
     return {
@@ -135,22 +139,25 @@ def known(job: Job, block: int, there: set[str] | None = None) -> Candidates:
     return Candidates(*(np.concatenate([getattr(part, name) for part in found], axis=1) for name in ("ids", "squared")))
 
 
-def _searched(rows: np.ndarray, cut: int, k: int, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest of each row here as far as they may be within reach, as places in `rows` (n, k), and squared.
+def _searched(
+    rows: np.ndarray, places: np.ndarray, cut: int, k: int, reach: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest of each row here as far as they may be within reach: which ones (n, k), and squared distances.
 
-    rows: (n, D), those before `cut` against those behind it, or all against all where nothing is behind. No row is
-    missed whose squared distance is at most `reach` (n,) and that is among the k nearest here; free places: inf.
+    rows: (m, D); places: (n,) those that are searched, ascending: those before `cut` against those behind it, or all
+    against all where nothing is behind. No row is missed whose squared distance is at most `reach` (n,) and that is
+    among the k nearest here; free places: inf.
     """
-    shuffle = np.random.default_rng(42)  # so that every tile is a fair sample
-    row_of = np.concatenate([shuffle.permutation(cut), cut + shuffle.permutation(len(rows) - cut)])
-    operands, closest = prepare(rows, row_of, quickest()), Closest.empty(len(rows), k)
-    closest.limit[:] = operands.limit_of(reach[row_of])
-    room = operands.room(min(TILE, len(rows)) ** 2)
-    for tile in _tiles(cut, len(rows)):
+    shuffle, count = np.random.default_rng(42), len(places)  # so that every tile is a fair sample
+    order = np.concatenate([shuffle.permutation(cut), cut + shuffle.permutation(count - cut)])
+    operands, closest = prepare(rows, places[order], quickest()), Closest.empty(count, k)
+    closest.limit[:] = operands.limit_of(reach[order])
+    room = operands.room(min(TILE, count) ** 2)
+    for tile in _tiles(cut, count):
         meet_tile(operands, closest, tile, room, nullcontext())
-    closest.settle(operands, 0, len(rows))
-    ascending = np.argsort(row_of)
-    return row_of[closest.nearest[ascending]], closest.squared[ascending]
+    closest.settle(operands, 0, count)
+    ascending = np.argsort(order)
+    return order[closest.nearest[ascending]], closest.squared[ascending]
 
 
 def _tiles(cut: int, n_rows: int) -> Iterator[Tile]:
