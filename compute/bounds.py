@@ -1,6 +1,6 @@
 """Bounds on the squared distances of pairs of rows, from matrix products in low precision, with their proof.
 
-w_i is a row, centred and scaled in float64 so that every norm is below 1; o_i the operand, w_i rounded to bfloat16 or
+w_i is a row, centred and scaled in float64 so that every norm is at most 1; o_i the operand, w_i rounded to bfloat16 or
 to float32; p_ij the product o_i . o_j as a BLAS delivers it, rounded once more if it delivers bfloat16. With
 
     q_i >= max(|w_i|, |o_i|),    a_i = |w_i - o_i| + gamma q_i,    gamma = (D + 2) u / (1 - 2 (D + 2) u),
@@ -18,6 +18,7 @@ Proof:
    with gamma' = D v / (1 - D v), where v = u if each step is rounded to nearest, and 2 u at most in units for bfloat16
    that round otherwise: m has 2 gamma q_i q_j for it. Products of two bfloat16 numbers need no rounding. What
    underflows, or is taken for zero as such units do below 2^-126, is less than tau.
+   float64 rounds too, centred components and their squares: by 2^-52 of norms, which the 2 of D + 2 and SPARE hold.
 3. Rounding a sum to bfloat16 moves it by at most 2^-8 of itself, so by less than c of what comes out.
 
 `compute.tiles` evaluates the bounds in float32, with at most ten roundings of numbers that do not exceed 4 (n_i + n_j):

@@ -113,7 +113,7 @@ def checked(rows: np.ndarray, k: int) -> None:
 def begin(first: np.ndarray, k: int, block: int = 2048, seed: int = 42) -> Search:
     """A search over the distinct rows `first` (ids, ascending) that has not met a pair yet.
 
-    The order of work is shuffled, so that the first block is a fair sample from which all floors start.
+    The order of work is shuffled, so that the first block is a fair sample from which all limits start.
     """
     order = np.random.default_rng(seed).permutation(first)
     return Search(order, block, 0, Closest.empty(len(first), min(k, len(first) - 1)))

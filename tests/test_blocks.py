@@ -4,6 +4,7 @@ import concurrent.futures
 import multiprocessing
 import pickle
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from compute.blocks import duplicates, pairs, parts, products, whereabouts
 from compute.blocks import neighbors as by_blocks
 from compute.blocks.shelf import shelf
 from compute.blocks.whereabouts import Whereabouts, opened_array
+from compute.bounds import Precision
 from compute.distinct import distinct_rows
+from compute.exact import squared_distances
 from compute.models.weights import open_path
 
 
@@ -121,13 +124,35 @@ def test_what_others_have_found_spares_candidates_and_is_not_needed(tmp_path, mo
     assert candidates(tmp_path / "with") < 0.6 * candidates(tmp_path / "without")
 
 
-def test_a_floor_too_high_is_noticed(tmp_path, monkeypatch):
+def test_a_reach_too_short_is_noticed(tmp_path, monkeypatch):
     """The comparison with one process can fail: half the true reach loses neighbours."""
     honest = pairs.Candidates.reach
     monkeypatch.setattr(pairs.Candidates, "reach", lambda self, k: honest(self, k) / 2)
     rows = gaussian(300, 5)
     with pytest.raises((AssertionError, ValueError)):
         assert_same(by_blocks.search(catalogue_of(rows, tmp_path), 8, tmp_path, Workers(), 64).of_all(8), rows, 8)
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+@pytest.mark.parametrize("cut", [1, 70, 150])
+@pytest.mark.parametrize("name", ["a lattice full of ties", "tight clusters", "all sizes", "huge", "subnormal"])
+def test_nobody_is_missed_who_is_exactly_within_reach(name, cut, precision, monkeypatch):
+    """Reach is the very distance of a neighbour, tied or not: he and all who are nearer have to be there."""
+    monkeypatch.setattr(pairs, "quickest", lambda: precision)
+    monkeypatch.setattr(pairs, "TILE", 40)
+    rows = PLANTED[name][distinct_rows(PLANTED[name]).first[:150]]
+    everybody, k = np.arange(len(rows)), 9
+    squared = squared_distances(rows, *np.indices((150, 150)).reshape(2, -1)).reshape(150, 150)
+    beyond = everybody >= cut
+    squared[(beyond[:, None] == beyond) if cut < 150 else np.eye(150, dtype=bool)] = np.inf
+    reach = np.sort(squared, axis=1)[everybody, everybody % 12]
+    reach[::7] = np.inf
+    places, found = pairs._searched(rows, cut, k, reach)
+    for row in everybody:
+        nearest = np.lexsort((everybody, squared[row]))[:k]
+        nearest = nearest[np.isfinite(squared[row, nearest]) & (squared[row, nearest] <= reach[row])]
+        assert places[row, : len(nearest)].tolist() == nearest.tolist()
+        assert found[row, : len(nearest)].tolist() == squared[row, nearest].tolist()
 
 
 @pytest.mark.parametrize("dies_after", [3, 11, 20, 26])

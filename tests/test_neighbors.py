@@ -104,6 +104,14 @@ def test_every_k_exactly(n_rows, k):
     assert_exact(gaussian(n_rows, 7), k, block=32)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", ["tight clusters", "all sizes", "one giant"])
+@pytest.mark.parametrize("block", [1, 3, 49])
+def test_tiles_of_a_single_row_or_column_exactly(block, name, precision):
+    """A BLAS has other kernels for them."""
+    assert_exact(PLANTED[name][-50:], 15, block=block, precision=precision)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     rows=arrays(
@@ -293,6 +301,22 @@ def test_an_interrupted_search_ends_the_same(stops):
     found = spread(distinct, finish(Search.from_arrays(kept)), 12)
     np.testing.assert_array_equal(found.ids, reference.ids)
     np.testing.assert_array_equal(found.distances, reference.distances)
+
+
+@pytest.mark.parametrize("name", ["a Gaussian cloud", "a lattice full of ties", "tight clusters", "all sizes"])
+def test_a_search_that_changes_machines_after_every_block_ends_the_same(name):
+    """Bounds from one precision hold for the other, and for another number of threads."""
+    rows = PLANTED[name][:400]
+    distinct = distinct_rows(rows)
+    kept, blocks = begin(distinct.first, 30, block=110).arrays(), 0
+    while (search := Search.from_arrays(kept)).progress < 1.0:
+        state = next(sweep(rows, search, 1 + blocks % 3, PRECISIONS[blocks % 2]))
+        kept, blocks = {name: array.copy() for name, array in state.arrays().items()}, blocks + 1
+    found = spread(distinct, finish(Search.from_arrays(kept)), 30)
+    ids, distances = by_brute_force(rows, 30)
+    assert blocks > 1
+    np.testing.assert_array_equal(found.ids, ids)
+    np.testing.assert_array_equal(found.distances, distances)
 
 
 def test_progress_rises_to_one_with_the_pairs():
