@@ -36,6 +36,8 @@ from typing import Literal, TypeVar
 import numpy as np
 from numba import njit
 
+from compute.exact import limit_of
+
 T = TypeVar("T")
 Precision = Literal["bfloat16", "float32"]  # of the operands
 Tile = tuple[int, int, int, int]  # first and last row, first and last column, at working positions
@@ -72,7 +74,7 @@ class Operands:
     def multiply(self, tile: Tile, room: np.ndarray) -> np.ndarray:
         """The products of a tile (rows, columns), written into `room`: the leading bits of float32 numbers.
 
-        uint16 where they are in bfloat16, else uint32; `widen` makes numbers of them.
+        uint16 where they are in bfloat16, else uint32; `compute.tiles.widen` makes numbers of them.
         """
         top, bottom, near, far = tile
         left, right = self.operand[top:bottom], self.operand[near:far]
@@ -93,21 +95,6 @@ class Operands:
         """Float32 limits not below the given squared distances, in the units of the bounds."""
         with np.errstate(over="ignore"):  # beyond float32: no limit
             return limit_of(squared, self.scale).astype(np.float32)
-
-
-@njit(nogil=True, cache=True)
-def widen(bits: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """The numbers (n,) float32 of which these are the leading bits, in `room` (n,) uint32."""
-    shift = np.uint32(32 - 8 * bits.itemsize)
-    for place in range(len(bits)):
-        room[place] = np.uint32(bits[place]) << shift
-    return room.view(np.float32)
-
-
-@njit(cache=True)
-def limit_of(squared: float, scale: float) -> float:
-    """What is not below a squared distance in the units of the bounds even when it is rounded to float32."""
-    return squared * scale**2 * (1 + 2.0**-22) + 2.0**-120
 
 
 def quickest() -> Precision:

@@ -144,7 +144,7 @@ def test_the_bound_is_needed(monkeypatch, precision):
 def products_of(operands, rows):
     """The products of all rows with all, in float64, as the search sees them."""
     bits = operands.multiply((0, len(rows), 0, len(rows)), operands.room(len(rows) ** 2))
-    return np.stack([bounds.widen(row, np.empty(len(rows), np.uint32)) for row in bits]).astype(np.longdouble)
+    return np.stack([tiles.widen(row, np.empty(len(rows), np.uint32)) for row in bits]).astype(np.longdouble)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
