@@ -43,6 +43,7 @@ Precision = Literal["bfloat16", "float32"]  # of the operands
 Tile = tuple[int, int, int, int]  # first and last row, first and last column, at working positions
 UNIT_ROUNDOFF = 2.0**-24
 SPARE = 64 * UNIT_ROUNDOFF  # of n_i, for the roundings of the bounds themselves
+WIDEST = 2**19  # components: more, and tau outgrows what `compute.tiles` allows for; from 2^23 on, gamma is none
 CHUNK_ENTRIES = 2**17  # float64 scratch that stays in the second cache
 
 
@@ -111,8 +112,13 @@ def quickest() -> Precision:
 def prepare(
     rows: np.ndarray, row_of: np.ndarray, precision: Precision = "float32", pool: Executor | None = None
 ) -> Operands:
-    """Centre, scale and round the rows `row_of` of a finite float32 matrix (N, D), and measure what that loses."""
+    """Centre, scale and round the rows `row_of` of a finite float32 matrix (N, D), and measure what that loses.
+
+    Raises ValueError where D is beyond what is proven.
+    """
     n_rows, dim = len(row_of), rows.shape[1]
+    if dim > WIDEST:
+        raise ValueError(f"rows have {dim:,} components, and the bounds of this search are proven up to {WIDEST:,}")
     step = max(1, CHUNK_ENTRIES // dim)
     # any centre will do; the median of some rows is not led astray by a giant among them
     centre = np.median(rows[np.linspace(0, len(rows) - 1, 512).astype(int)].astype(np.float64), axis=0)

@@ -408,6 +408,11 @@ def test_bad_rows_are_named():
         nearest(gaussian(1, 3), 1)
 
 
+def test_rows_that_are_wider_than_the_proof():
+    with pytest.raises(ValueError, match="proven up to 524,288"):
+        nearest(np.zeros((3, bounds.WIDEST + 1), np.float32) + np.arange(3, dtype=np.float32)[:, None], 1)
+
+
 def test_the_search_holds_no_square_matrix():
     """Beyond the rows: a copy of them, a tile, and some arrays of O(N k); an N x N matrix would be 100 MB here."""
     rows = gaussian(5000, 8)
