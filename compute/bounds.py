@@ -37,11 +37,14 @@ from typing import Literal, TypeVar
 import numpy as np
 from numba import njit
 
+from compute.exact import limit_of
+
 T = TypeVar("T")
 Precision = Literal["bfloat16", "float32"]  # of the operands
 Tile = tuple[int, int, int, int]  # first and last row, first and last column, at working positions
 UNIT_ROUNDOFF = 2.0**-24
 SPARE = 64 * UNIT_ROUNDOFF  # of n_i, for the roundings of the bounds themselves
+WIDEST = 2**19  # components: more, and tau outgrows what `compute.tiles` allows for; from 2^23 on, gamma is none
 CHUNK_ENTRIES = 2**17  # float64 scratch that stays in the second cache
 
 
@@ -73,7 +76,7 @@ class Operands:
     def multiply(self, tile: Tile, room: np.ndarray) -> np.ndarray:
         """The products of a tile (rows, columns), written into `room`: the leading bits of float32 numbers.
 
-        uint16 where they are in bfloat16, else uint32; `widen` makes numbers of them.
+        uint16 where they are in bfloat16, else uint32; `compute.tiles.widen` makes numbers of them.
         """
         top, bottom, near, far = tile
         left, right = self.operand[top:bottom], self.operand[near:far]
@@ -96,21 +99,6 @@ class Operands:
             return limit_of(squared, self.scale).astype(np.float32)
 
 
-@njit(nogil=True, cache=True)
-def widen(bits: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """The numbers (n,) float32 of which these are the leading bits, in `room` (n,) uint32."""
-    shift = np.uint32(32 - 8 * bits.itemsize)
-    for place in range(len(bits)):
-        room[place] = np.uint32(bits[place]) << shift
-    return room.view(np.float32)
-
-
-@njit(cache=True)
-def limit_of(squared: float, scale: float) -> float:
-    """What is not below a squared distance in the units of the bounds even when it is rounded to float32."""
-    return squared * scale**2 * (1 + 2.0**-22) + 2.0**-120
-
-
 def quickest() -> Precision:
     """The precision in which this machine multiplies faster: only the time of a search depends on it.
 
@@ -125,8 +113,13 @@ def quickest() -> Precision:
 def prepare(
     rows: np.ndarray, row_of: np.ndarray, precision: Precision = "float32", pool: Executor | None = None
 ) -> Operands:
-    """Centre, scale and round the rows `row_of` of a finite float32 matrix (N, D), and measure what that loses."""
+    """Centre, scale and round the rows `row_of` of a finite float32 matrix (N, D), and measure what that loses.
+
+    Raises ValueError where D is beyond what is proven.
+    """
     n_rows, dim = len(row_of), rows.shape[1]
+    if dim > WIDEST:
+        raise ValueError(f"rows have {dim:,} components, and the bounds of this search are proven up to {WIDEST:,}")
     step = max(1, CHUNK_ENTRIES // dim)
     # any centre will do; the median of some rows is not led astray by a giant among them
     centre = np.median(rows[np.linspace(0, len(rows) - 1, 512).astype(int)].astype(np.float64), axis=0)

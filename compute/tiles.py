@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 from numba import njit
 
-from compute.bounds import Operands, Tile, widen
+from compute.bounds import Operands, Tile
 from compute.closest import Closest
 
 PAIRS = 2**16  # that are noted before the lists learn of them, at least
@@ -67,6 +67,15 @@ def _first_limits(products: np.ndarray, tile: Tile, k: int, known: tuple) -> np.
     farthest = np.full((-(-(bottom - top) // size), far - near), np.inf, np.float32)
     _nearest_of_groups(products, top, near, *known, size, farthest)
     return np.partition(farthest, k - 1, axis=0)[k - 1]
+
+
+@njit(nogil=True, cache=True)
+def widen(bits: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """The numbers (n,) float32 of which these are the leading bits, in `room` (n,) uint32."""
+    shift = np.uint32(32 - 8 * bits.itemsize)
+    for place in range(len(bits)):
+        room[place] = np.uint32(bits[place]) << shift
+    return room.view(np.float32)
 
 
 @njit(nogil=True, cache=True)

@@ -152,7 +152,7 @@ def test_the_bound_is_needed(monkeypatch, precision):
 def products_of(operands, rows):
     """The products of all rows with all, in float64, as the search sees them."""
     bits = operands.multiply((0, len(rows), 0, len(rows)), operands.room(len(rows) ** 2))
-    return np.stack([bounds.widen(row, np.empty(len(rows), np.uint32)) for row in bits]).astype(np.longdouble)
+    return np.stack([tiles.widen(row, np.empty(len(rows), np.uint32)) for row in bits]).astype(np.longdouble)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -430,6 +430,11 @@ def test_bad_rows_are_named():
         nearest(np.asfortranarray(gaussian(10, 3)), 2)
     with pytest.raises(ValueError, match="among 1 rows"):
         nearest(gaussian(1, 3), 1)
+
+
+def test_rows_that_are_wider_than_the_proof():
+    with pytest.raises(ValueError, match="proven up to 524,288"):
+        nearest(np.zeros((3, bounds.WIDEST + 1), np.float32) + np.arange(3, dtype=np.float32)[:, None], 1)
 
 
 def test_the_search_holds_no_square_matrix():
