@@ -1,4 +1,4 @@
-"""Exact distances of pairs of rows: subtracted, squared and summed in float64, in an order that is written down.
+"""Exact distances of pairs of rows in float64, summed in an order that is written down, and the lists that they settle.
 
     s_c = (x_c - y_c)^2,    c = 0 .. D - 1;
 

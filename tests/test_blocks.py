@@ -147,11 +147,12 @@ def test_nobody_is_missed_who_is_exactly_within_reach(name, cut, precision, monk
     squared[(beyond[:, None] == beyond) if cut < 150 else np.eye(150, dtype=bool)] = np.inf
     reach = np.sort(squared, axis=1)[everybody, everybody % 12]
     reach[::7] = np.inf
-    places, found = pairs._searched(rows, cut, k, reach)
+    spaced, places = rows.repeat(2, axis=0), 2 * everybody + 1  # equal rows lie between
+    others, found = pairs._searched(spaced, places, cut, k, reach)
     for row in everybody:
         nearest = np.lexsort((everybody, squared[row]))[:k]
         nearest = nearest[np.isfinite(squared[row, nearest]) & (squared[row, nearest] <= reach[row])]
-        assert places[row, : len(nearest)].tolist() == nearest.tolist()
+        assert others[row, : len(nearest)].tolist() == nearest.tolist()
         assert found[row, : len(nearest)].tolist() == squared[row, nearest].tolist()
 
 
