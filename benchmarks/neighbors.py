@@ -138,7 +138,7 @@ def main(rounds: int = 3) -> list[dict]:
                 {"name": f"{short}-{name}", "what": what, "ratio": ratio, "sense": "over", "target": target, **times}
             )
         ratio = median_ratio(spent["ours"], spent["products"])
-        what = f"{shape}: ours over its matrix products alone"
+        what = f"{shape}: ours over its float32 matrix products alone"
         table.append({"name": short, "what": what, "ratio": ratio, "sense": "under", "target": 1.3, **times})
     ours, full, peak = largest(*LARGEST)
     shape = f"{K} neighbours of {LARGEST[0]:,} x {LARGEST[1]:,}"

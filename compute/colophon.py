@@ -13,7 +13,7 @@ from compute.models.weights import Model
 from compute.paths import root
 
 PACKAGES = (
-    "numpy", "scipy", "matplotlib", "plotly", "safetensors", "gguf", "h5py", "ml_dtypes", "tokenizers",
+    "numpy", "numba", "scipy", "matplotlib", "plotly", "safetensors", "gguf", "h5py", "ml_dtypes", "tokenizers",
     "jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme",
 )  # fmt: skip
 
