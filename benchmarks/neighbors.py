@@ -44,8 +44,8 @@ def products_alone(rows: np.ndarray, blocks: int | None = None) -> None:
         stop = min(start + BLOCK, len(rows))
         tiles = (*on_diagonal(start, stop, BLOCK // 4), *beside(start, stop, stop, len(rows), BLOCK))
         for top, bottom, near, far in tiles:
-            score = buffer[: (bottom - top) * (far - near)].reshape(bottom - top, far - near)
-            np.matmul(rows[top:bottom], rows[near:far].T, out=score)
+            product = buffer[: (bottom - top) * (far - near)].reshape(bottom - top, far - near)
+            np.matmul(rows[top:bottom], rows[near:far].T, out=product)
 
 
 def by_faiss(rows: np.ndarray) -> np.ndarray:
