@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -233,6 +234,30 @@ def test_threads_are_as_they_were(tmp_path):
     before = torch.get_num_threads()
     train(replace(TINY, steps=1, threads=before + 1), *text(), tmp_path)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_threads_share_the_steps_and_learn_the_same(protocol, tmp_path):
+    """Two threads, and more than there are windows: same bits again, broken off or not, watched or not."""
+    settings, two = replace(TINY, protocol=protocol), replace(TINY, protocol=protocol, threads=2)
+    one = train(settings, *text(), tmp_path / "one")
+    shared = train(two, *text(), tmp_path / "two")
+    train(two, *text(), tmp_path / "again", [Watcher()], until=11)
+    same(shared, train(two, *text(), tmp_path / "again", [Watcher()]))
+    np.testing.assert_allclose(shared.losses, one.losses, rtol=0.01)
+    crowd = train(replace(settings, threads=9), *text(), tmp_path / "nine")
+    np.testing.assert_allclose(crowd.losses, one.losses, rtol=0.01)
+
+
+def test_an_observer_that_fails_ends_the_run_and_its_threads(tmp_path):
+    class Failing(Watcher):
+        def observe(self, step, *rest, **whole):
+            raise OSError("the disk is full")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="the disk is full"):
+        train(replace(TINY, threads=2), *text(), tmp_path, [Failing()])
+    assert threading.active_count() == before
 
 
 def test_log_tells_loss_and_rate(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import torch
 
 from compute.goldilocks import transformer
 from compute.goldilocks.settings import GOLDILOCKS, LEAN, Settings
+from compute.goldilocks.team import ALONE, Team
 
 SMALL = Settings(layers=2, width=48, heads=3, feed_forward=80, context=16, batch=4)
 N_TOKENS = 200
@@ -62,14 +63,14 @@ def windows_of(settings, n_tokens=N_TOKENS, live=120):
     return torch.randint(0, live, (settings.batch, settings.context + 1), generator=generator)
 
 
-def both(settings, dtype, spread=None):
+def both(settings, dtype, spread=None, team=ALONE):
     """Our model and the plain one after one pass, from the same weights, none of which is left at 0 or 1."""
     weights = transformer.initial(settings, N_TOKENS)
     weights += 0.05 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(3))
     transformer.views(weights, transformer.layout(settings, N_TOKENS))["padding"].zero_()
     if spread:
         transformer.views(weights, transformer.layout(settings, N_TOKENS))["embedding"].mul_(spread)
-    ours = transformer.Transformer(settings, N_TOKENS, weights.to(dtype))
+    ours = transformer.Transformer(settings, N_TOKENS, weights.to(dtype), team)
     plain = Plain(settings, ours.weight, dtype)
     loss = plain(windows_of(settings))
     loss.backward()
@@ -94,6 +95,28 @@ def test_loss_and_every_gradient_are_autograd_s(tied, dtype, tolerance):
             assert float((ours.slope[name] - parameter.grad).norm()) < tolerance
         else:
             assert relative(ours.slope[name], parameter.grad) < tolerance, name
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads_that_share_a_batch_pass_as_one_does(threads, tied):
+    """Four windows for three threads: shares of unequal size; and pass after pass, in buffers that are used again."""
+    settings = replace(SMALL, tied=tied, layers=4)
+    alone, signals, plain, _ = both(settings, torch.float64)
+    with Team(threads) as team:
+        ours, shared, _, _ = both(settings, torch.float64, team=team)
+        found = [ours.slope[name].clone() for name in ours.slope]
+        for name, parameter in plain.by_name().items():
+            if not name.endswith("in.bias"):
+                assert relative(ours.slope[name], parameter.grad) < 1e-5, name
+        assert shared.loss == pytest.approx(signals.loss, rel=1e-12)
+        torch.testing.assert_close(shared.hidden, signals.hidden, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(shared.dead_mass, signals.dead_mass)
+        hidden = shared.hidden.clone()
+        ours.step(windows_of(settings).flip(0))
+        ours.step(windows_of(settings))
+        assert torch.equal(shared.hidden, hidden)  # what a pass has shown, the next does not write over
+        assert all(torch.equal(one, ours.slope[name]) for one, name in zip(found, ours.slope, strict=True))
 
 
 @pytest.mark.parametrize("settings", [LEAN, GOLDILOCKS, SMALL])

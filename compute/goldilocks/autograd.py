@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from compute.goldilocks.settings import Settings
-from compute.goldilocks.transformer import LAYER_NORM_EPS
+from compute.goldilocks.settings import LAYER_NORM_EPS, Settings
 
 
 class Pass(NamedTuple):

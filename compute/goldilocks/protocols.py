@@ -6,10 +6,25 @@ operation of torch computes in float32 and rounds its output to nearest. Chapter
 Sources: [kingma2015adam], [loshchilov2019decoupled], [zamirai2021bfloat16], [gupta2015limited].
 """
 
+from typing import NamedTuple
+
 import torch
 
 from compute.goldilocks.settings import Settings
+from compute.goldilocks.team import ALONE, Team
 from compute.goldilocks.transformer import generator_of
+
+ALIGNMENT = 128  # weights: what a round of torch's vectorised loops takes; pieces that are a multiple share its bits
+
+
+class Piece(NamedTuple):
+    """Some of the weights, and what their update needs, views of one shape and type."""
+
+    weights: torch.Tensor
+    gradients: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    scratch: torch.Tensor
 
 
 class Update:
@@ -21,45 +36,53 @@ class Update:
     Attributes: `stored`, the weights that the model computes with; `kept`, the tensors of a checkpoint, by name.
     """
 
-    def __init__(self, settings: Settings, stored: torch.Tensor, gradients: torch.Tensor):
-        self.settings, self.stored, self.gradients = settings, stored, gradients
-        self.scratch = torch.empty_like(self.working)
+    def __init__(self, settings: Settings, stored: torch.Tensor, gradients: torch.Tensor, team: Team = ALONE):
+        self.settings, self.stored, self.gradients, self.team = settings, stored, gradients, team
         self.kept = {"weights": stored} | {name: torch.zeros_like(self.working) for name in ("first", "second")}
+        first, second = self.kept["first"], self.kept["second"]
+        whole = self.working, self.working_gradients, first, second, torch.empty_like(self.working)
+        size = -(-stored.numel() // team.size // ALIGNMENT) * ALIGNMENT
+        self.pieces = [Piece(*parts) for parts in zip(*(x.view(-1).split(size) for x in whole), strict=True)]
 
     @property
     def working(self) -> torch.Tensor:
         """What the rule updates."""
         return self.stored
 
+    @property
+    def working_gradients(self) -> torch.Tensor:
+        """The gradients that the rule takes, of the type of what it updates."""
+        return self.gradients
+
     def apply(self, step: int) -> None:
         """Make update number `step`, counted from 1, from the gradients."""
-        self.rule(self.working, self.gradients, step)
+        self.team.run(lambda k: [self.rule(piece, step) for piece in self.pieces[k : k + 1]])
 
-    def rule(self, weights: torch.Tensor, gradients: torch.Tensor, step: int) -> None:
-        """torch.optim's rule on one flat tensor: decay, moments, step, each in the tensors' own type."""
-        s = self.settings
+    def rule(self, piece: Piece, step: int) -> None:
+        """torch.optim's rule on some of the weights: decay, moments, step, each in the tensors' own type."""
+        s, gradients = self.settings, piece.gradients
         if s.optimizer == "adamw" and s.weight_decay != 0:
-            weights.mul_(1 - s.learning_rate * s.weight_decay)
+            piece.weights.mul_(1 - s.learning_rate * s.weight_decay)
         elif s.weight_decay != 0:
-            gradients = gradients.add(weights, alpha=s.weight_decay)
+            gradients = gradients.add(piece.weights, alpha=s.weight_decay)
         if s.optimizer == "sgd":
-            self._descend(weights, gradients, step)
+            self._descend(piece, gradients, step)
         else:
-            self._adapt(weights, gradients, step)
+            self._adapt(piece, gradients, step)
 
-    def _adapt(self, weights, gradients, step):
-        s, first, second = self.settings, self.kept["first"], self.kept["second"]
-        first.lerp_(gradients, 1 - s.beta1)
+    def _adapt(self, piece, gradients, step):
+        s, second = self.settings, piece.second
+        piece.first.lerp_(gradients, 1 - s.beta1)
         second.mul_(s.beta2).addcmul_(gradients, gradients, value=1 - s.beta2)
         step_size = s.learning_rate / (1 - s.beta1**step)
-        torch.sqrt(second, out=self.scratch).div_((1 - s.beta2**step) ** 0.5).add_(s.eps)
-        weights.addcdiv_(first, self.scratch, value=-step_size)
+        torch.sqrt(second, out=piece.scratch).div_((1 - s.beta2**step) ** 0.5).add_(s.eps)
+        piece.weights.addcdiv_(piece.first, piece.scratch, value=-step_size)
 
-    def _descend(self, weights, gradients, step):
-        s, first = self.settings, self.kept["first"]
+    def _descend(self, piece, gradients, step):
+        s, first = self.settings, piece.first
         if s.momentum != 0:
             gradients = first.copy_(gradients) if step == 1 else first.mul_(s.momentum).add_(gradients)
-        weights.add_(gradients, alpha=-s.learning_rate)
+        piece.weights.add_(gradients, alpha=-s.learning_rate)
 
     def restore(self, kept: dict[str, torch.Tensor]) -> None:
         """Take over the tensors of a checkpoint."""
@@ -73,16 +96,22 @@ class WideMoments(Update):
     The weight is widened, decayed and moved in float32, and rounded to nearest once ("fp32-moments").
     """
 
-    def __init__(self, settings, stored, gradients):
+    def __init__(self, settings, stored, gradients, team=ALONE):
         self.wide, self.wide_gradients = stored.float(), gradients.float()
-        super().__init__(settings, stored, gradients)
+        super().__init__(settings, stored, gradients, team)
 
     @property
     def working(self):
         return self.wide
 
+    @property
+    def working_gradients(self):
+        return self.wide_gradients
+
     def apply(self, step):
-        self.rule(self.wide.copy_(self.stored), self.wide_gradients.copy_(self.gradients), step)
+        self.wide.copy_(self.stored)
+        self.wide_gradients.copy_(self.gradients)
+        super().apply(step)
         self._store()
 
     def _store(self):
@@ -95,8 +124,8 @@ class StochasticRounding(WideMoments):
     16 random bits are added to its pattern and the lower half is cut off; the bits come from a generator of its own.
     """
 
-    def __init__(self, settings, stored, gradients):
-        super().__init__(settings, stored, gradients)
+    def __init__(self, settings, stored, gradients, team=ALONE):
+        super().__init__(settings, stored, gradients, team)
         self.generator = generator_of(settings.seed, "rounding")
         self.bits = torch.empty(-(-stored.numel() // 4), dtype=torch.int64)  # four draws of 16 bits in each
         self.kept["generator"] = self.generator.get_state()
@@ -119,13 +148,14 @@ class Master(WideMoments):
     Gradients are those at the copy, in bfloat16, widened; decay, moments and step are float32.
     """
 
-    def __init__(self, settings, stored, gradients, master: torch.Tensor):
-        super().__init__(settings, stored, gradients)
+    def __init__(self, settings, stored, gradients, master: torch.Tensor, team=ALONE):
+        super().__init__(settings, stored, gradients, team)
         self.wide.copy_(master)
         self.kept["master"] = self.wide
 
     def apply(self, step):
-        self.rule(self.wide, self.wide_gradients.copy_(self.gradients), step)
+        self.wide_gradients.copy_(self.gradients)
+        Update.apply(self, step)
         self._store()
 
 
@@ -134,9 +164,11 @@ def stored_type(settings: Settings) -> torch.dtype:
     return torch.float32 if settings.protocol == "fp32" else torch.bfloat16
 
 
-def update(settings: Settings, stored: torch.Tensor, gradients: torch.Tensor, start: torch.Tensor) -> Update:
+def update(
+    settings: Settings, stored: torch.Tensor, gradients: torch.Tensor, start: torch.Tensor, team: Team = ALONE
+) -> Update:
     """Return the update rule that the settings name; start: the float32 weights that were rounded to `stored`."""
     if settings.protocol == "fp32-master":
-        return Master(settings, stored, gradients, start)
+        return Master(settings, stored, gradients, start, team)
     kinds = {"fp32-moments": WideMoments, "stochastic-rounding": StochasticRounding}
-    return kinds.get(settings.protocol, Update)(settings, stored, gradients)
+    return kinds.get(settings.protocol, Update)(settings, stored, gradients, team)

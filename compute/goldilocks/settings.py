@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 OPTIMIZERS = ("adamw", "adam", "sgd")
 PROTOCOLS = ("pure-bf16", "fp32-moments", "stochastic-rounding", "fp32-master", "fp32")
 INITIALISATIONS = ("normal", "one-point", "one-point-spread")
+LAYER_NORM_EPS = 1e-5  # added to the variance
 POSITIVE_COUNTS = ("layers", "width", "heads", "feed_forward", "context", "batch", "steps", "threads")
 
 
@@ -35,7 +36,7 @@ class Settings:
     init_spread: float = 0.0  # of the token rows about their one point, unit of a weight; one-point-spread alone
     steps: int = 12_000  # updates of the weights
     seed: int = 42  # of the initialisation, the windows and the stochastic rounding
-    threads: int = 1  # of torch; other numbers of threads may give other bits
+    threads: int = 1  # that share a step, one window each at least; other numbers of threads may give other bits
 
     def __post_init__(self):
         for field in fields(self):

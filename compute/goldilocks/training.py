@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from compute.goldilocks import checkpoints, protocols
 from compute.goldilocks.settings import Settings
+from compute.goldilocks.team import Team
 from compute.goldilocks.transformer import Transformer, initial
 
 CHECKPOINT_SECONDS = 60
@@ -83,8 +85,8 @@ def train(
     check(settings, stream, dead)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _threads(settings.threads):
-        run = _Run(settings, stream, dead, folder, observers)
+    with _alone(folder), Team(min(settings.threads, settings.batch)) as team:
+        run = _Run(settings, stream, dead, folder, observers, team)
         return run.go(min(settings.steps, settings.steps if until is None else until), log, checkpoint_seconds)
 
 
@@ -108,14 +110,14 @@ def check(settings: Settings, stream: np.ndarray, dead: np.ndarray) -> None:
 class _Run:
     """The state between two steps."""
 
-    def __init__(self, settings, stream, dead, folder, observers):
-        self.settings, self.folder, self.observers = settings, folder, observers
+    def __init__(self, settings, stream, dead, folder, observers, team):
+        self.settings, self.folder, self.observers, self.team = settings, folder, observers, team
         self.belongs = checkpoints.identity(asdict(settings), stream, dead)
         self.stream = torch.from_numpy(np.asarray(stream).astype(np.int64))
         self.ahead = torch.arange(settings.context + 1)
         start = initial(settings, len(dead))
-        self.model = Transformer(settings, len(dead), start.to(protocols.stored_type(settings), copy=True))
-        self.update = protocols.update(settings, self.model.weights, self.model.gradients, start)
+        self.model = Transformer(settings, len(dead), start.to(protocols.stored_type(settings), copy=True), team)
+        self.update = protocols.update(settings, self.model.weights, self.model.gradients, start, team)
         self.ids = torch.from_numpy(np.flatnonzero(dead))
         self.mask = self.model.column(dead) if observers else None
         self.step, self.losses = 0, []
@@ -161,17 +163,20 @@ class _Run:
             self._show(signals)
 
     def _show(self, signals):
-        gradients = self.model.slope[self.model.output][self.ids]  # (n_dead, D)
+        slopes, length = self.model.slope[self.model.output], partial(torch.linalg.vector_norm, dtype=torch.float32)
+        grad_norm, update_norm, gradients, rows, mean_h = self.team.each([
+            lambda: float(length(self.model.gradients)),
+            lambda: float(length(self.old.sub_(self.model.weights))),
+            lambda: slopes[self.ids],  # (n_dead, D)
+            lambda: self.matrix[self.ids],
+            lambda: signals.hidden.mean(0, dtype=torch.float32),
+        ])  # fmt: skip
         measures = {
-            "loss": signals.loss,
-            "grad_norm": float(torch.linalg.vector_norm(self.model.gradients, dtype=torch.float32)),
-            "update_norm": float(torch.linalg.vector_norm(self.old.sub_(self.model.weights), dtype=torch.float32)),
-            "mean_h": signals.hidden.mean(0, dtype=torch.float32),
+            "loss": signals.loss, "grad_norm": grad_norm, "update_norm": update_norm, "mean_h": mean_h,
             "dead_pull": gradients.sum(0, dtype=torch.float32),
-            "dead_probability": float(signals.dead_mass.mean()),
-            "dead_gradient": gradients,
-        }
-        before, self.rows = self.rows, self.matrix[self.ids]
+            "dead_probability": float(signals.dead_mass.mean()), "dead_gradient": gradients,
+        }  # fmt: skip
+        before, self.rows = self.rows, rows
         for observer in self.observers:
             whole = {"embedding": self.matrix} if getattr(observer, "wants_all", False) else {}
             observer.observe(self.step, before, self.rows, measures, **whole)
@@ -209,13 +214,3 @@ def _alone(folder: Path):
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _threads(threads: int):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,7 +17,11 @@ places differ from torch's chain of modules:
 Chapter: Goldilocks. Source: [press2017tied].
 """
 
+import itertools
 import math
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +29,9 @@ import torch
 from torch.nn import init
 
 from compute.goldilocks.settings import Settings
+from compute.goldilocks.share import Share
+from compute.goldilocks.team import ALONE, Team
 
-LAYER_NORM_EPS = 1e-5
-CHUNK_BYTES = 2 << 20  # of logits at a time: what the second-level caches of two cores hold
 ALIGNMENT = 64  # tokens; matrix products on rows of any other length are up to half as fast again
 
 
@@ -118,22 +122,54 @@ def _draw_rows(matrix: torch.Tensor, settings: Settings, generator: torch.Genera
 
 
 class Transformer:
-    """The model: weights and gradients (flat, of one dtype), the same as named views, and one pass over both."""
+    """The model: weights and gradients (flat, of one dtype), the same as named views, and one pass over both.
 
-    def __init__(self, settings: Settings, n_tokens: int, weights: torch.Tensor):
+    The windows of a batch are shared among the threads of `team`, of which there are no more than windows; each takes
+    its rows through the whole pass. Sums over the batch wait until all have come to the same layer, and are then shared
+    too: nothing is rounded oftener than on one thread.
+    """
+
+    def __init__(self, settings: Settings, n_tokens: int, weights: torch.Tensor, team: Team = ALONE):
         shapes = layout(settings, n_tokens)
-        self.settings, self.n_tokens = settings, n_tokens
+        self.settings, self.n_tokens, self.team = settings, n_tokens, team
         self.weights, self.gradients = weights, torch.zeros_like(weights)
         self.weight, self.slope = views(weights, shapes), views(self.gradients, shapes)
         self.output = output_name(settings)
         padded = n_tokens + -n_tokens % ALIGNMENT  # V', the rows of the output matrix with its padding
         self.matrix = self.weights[: padded * settings.width].view(padded, -1)
+        self.matrix_turned = self.matrix.t()
         self.matrix_slope = self.gradients[: padded * settings.width].view(padded, -1)
-        n_positions, dtype = settings.batch * settings.context, weights.dtype
-        self.mask = torch.full((settings.context, settings.context), -math.inf, dtype=dtype).triu_(1)
-        self.logits = torch.empty(n_positions, padded, dtype=dtype)
-        self.slope_hidden = torch.empty(n_positions, settings.width, dtype=dtype)
-        self.chunk = max(16, CHUNK_BYTES // (padded * weights.element_size()) // 16 * 16)  # rows
+        self.mask = weights.new_full((settings.context, settings.context), -math.inf).triu_(1)
+        self.n_positions = settings.batch * settings.context
+        self.layer_weights = [_of_layer(self.weight, layer) for layer in range(settings.layers)]
+        self._make_buffers(padded)
+        bounds = [settings.batch * k // team.size for k in range(team.size + 1)]
+        self.shares = [Share(self, *part) for part in itertools.pairwise(bounds)]
+        self.head_sums, self.layer_sums = self._head_sums(), [self._layer_sums(k) for k in range(settings.layers)]
+
+    def _make_buffers(self, padded: int) -> None:
+        """What the pass keeps of all N positions: `kept` of each layer, `end` of what comes after the last."""
+        s, wide, inner = self.settings, self.settings.width, self.settings.feed_forward
+        tall = lambda columns: self.weights.new_empty(self.n_positions, columns)  # noqa: E731
+        stream = [tall(wide) for _ in range(s.layers + 1)]  # before each layer, and after the last
+        slopes = [tall(wide) for _ in range(3)]  # in turn: one is read by sums when the next but one is written
+        at_stream = [slopes[layer % 3] for layer in range(s.layers + 1)]
+        passing = {"at_bent": inner, "at_normed2": wide, "at_middle": wide, "at_joint": 3 * wide, "at_normed1": wide}
+        turns = [{name: tall(columns) for name, columns in passing.items()} for _ in range(2)]
+        lasting = {"normed1": wide, "mixed": wide, "middle": wide, "normed2": wide, "active": inner}
+        lasting |= {"mean1": 1, "scale1": 1, "mean2": 1, "scale2": 1}
+        self.kept = [
+            SimpleNamespace(
+                x=stream[layer], out=stream[layer + 1], at_x=at_stream[layer], at_out=at_stream[layer + 1],
+                **{name: tall(columns) for name, columns in lasting.items()}, **turns[layer % 2],
+            )
+            for layer in range(s.layers)
+        ]  # fmt: skip
+        self.end = SimpleNamespace(
+            x=stream[-1], hidden=tall(wide), mean=tall(1), scale=tall(1), scaled=tall(wide), logits=tall(padded),
+            at_hidden=tall(wide), at_x=at_stream[-1],
+        )  # fmt: skip
+        self.logits = self.end.logits
 
     def column(self, dead) -> torch.Tensor:
         """Return what `step` takes as `dead`, from a mask (V,) of bool."""
@@ -146,100 +182,85 @@ class Transformer:
 
         dead: (V', 1) of the weights' dtype from `column`; with it, the probability of dead tokens is summed too.
         """
-        inputs, targets = windows[:, :-1], windows[:, 1:].reshape(-1, 1)  # (batch, context), (N, 1)
-        x = torch.nn.functional.embedding(inputs, self.weight["embedding"])  # (batch, context, D)
-        x = x.add_(self.weight["positions"]).view(-1, self.settings.width)  # (N, D)
-        kept = []
-        for layer in range(self.settings.layers):
-            x, trace = self._layer(str(layer), x)
-            kept.append(trace)
-        hidden, mean, scale = self._norm("norm", x)
-        loss, mass = self._head(hidden, targets, dead)
-        slope = self._norm_back("norm", self.slope_hidden, x, mean, scale)
-        for layer in reversed(range(self.settings.layers)):
-            slope = self._layer_back(str(layer), slope, kept.pop())
-        self._embedding_back(inputs, slope)
-        return Signals(loss, hidden, mass)
+        self.inputs = windows[:, :-1]  # (batch, context)
 
-    def _head(self, hidden, targets, dead) -> tuple[float, torch.Tensor | None]:
-        n_positions, wanted, masses = len(hidden), [], []
-        for start in range(0, n_positions, self.chunk):
-            rows = slice(start, start + self.chunk)
-            p, target = self.logits[rows], targets[rows]
-            torch.mm(hidden[rows], self.matrix.t(), out=p)  # (chunk, V') logits
-            p[:, self.n_tokens :] = -math.inf
-            torch._softmax(p, 1, False, out=p)
-            wanted.append(p.gather(1, target)[:, 0])
-            if dead is not None:
-                masses.append(torch.mm(p, dead)[:, 0].float())
-            p[torch.arange(len(target)), target[:, 0]] = wanted[-1] - 1  # p - y
-            torch.mm(p, self.matrix, out=self.slope_hidden[rows])
-        torch.mm(self.logits.t(), hidden * (1 / n_positions), out=self.matrix_slope)  # (V', D)
-        self.slope_hidden.mul_(1 / n_positions)
-        losses = -torch.cat(wanted).float().log_()
+        def task(k):
+            share = self.shares[k]
+            share.forward(windows, dead)
+            self._sum(k, self.head_sums)
+            share.back()
+            for layer, sums in zip(reversed(share.layers), reversed(self.layer_sums), strict=True):
+                layer.back()
+                self._sum(k, sums)
+
+        self.team.run(task)
+        self.slope["embedding"].index_add_(0, *self.input_slopes)
+        masses = None if dead is None else torch.cat([share.masses for share in self.shares])
+        return Signals(self._loss(windows), self.end.hidden.clone(), masses)
+
+    def _loss(self, windows) -> float:
+        losses = -torch.cat([share.wanted for share in self.shares]).float().log_()
         if not float(losses.max()) < 80:  # a p so small that it may have underflowed: the long way, from the logits
-            logits = torch.mm(hidden, self.weight[self.output].t()).float()
-            losses = torch.nn.functional.cross_entropy(logits, targets[:, 0], reduction="none")
-        return float(losses.mean()), torch.cat(masses) if masses else None
+            logits = torch.mm(self.end.hidden, self.weight[self.output].t()).float()
+            losses = torch.nn.functional.cross_entropy(logits, windows[:, 1:].reshape(-1), reduction="none")
+        return float(losses.mean())
 
-    def _layer(self, name, x):
-        settings, weight = self.settings, self.weight
-        heads, context, depth = settings.heads, settings.context, settings.width // settings.heads
-        normed1, *moments1 = self._norm(f"{name}.norm1", x)
-        joint = torch.addmm(weight[f"{name}.in.bias"], normed1, weight[f"{name}.in.weight"].t())  # (N, 3 D)
-        joint = joint.view(-1, context, 3, heads, depth).permute(2, 0, 3, 1, 4)  # (3, batch, heads, context, D / heads)
-        query, key, value = joint.reshape(3, -1, context, depth)  # (batch heads, context, D / heads) each
-        p = torch.bmm(query, key.transpose(1, 2)).mul_(depth**-0.5).add_(self.mask)  # (batch heads, context, context)
-        p = torch.softmax(p, 2)
-        mixed = torch.bmm(p, value).view(-1, heads, context, depth).transpose(1, 2).reshape(x.shape)  # (N, D)
-        middle = torch.addmm(weight[f"{name}.out.bias"], mixed, weight[f"{name}.out.weight"].t()).add_(x)
-        normed2, *moments2 = self._norm(f"{name}.norm2", middle)
-        bent = torch.addmm(weight[f"{name}.linear1.bias"], normed2, weight[f"{name}.linear1.weight"].t())
-        active = torch.nn.functional.gelu(bent)  # (N, feed_forward)
-        out = torch.addmm(weight[f"{name}.linear2.bias"], active, weight[f"{name}.linear2.weight"].t()).add_(middle)
-        return out, (x, normed1, moments1, query, key, value, p, mixed, middle, normed2, moments2, bent, active)
+    def _sum(self, k: int, sums: list[Callable]) -> None:
+        self.team.meet(k)
+        for call in sums[k :: self.team.size]:
+            call()
 
-    def _layer_back(self, name, slope, kept):
-        x, normed1, moments1, query, key, value, p, mixed, middle, normed2, moments2, bent, active = kept
-        heads, context, depth = self.settings.heads, self.settings.context, query.shape[2]
-        inner = self._linear_back(f"{name}.linear2", slope, active)
-        inner = torch.ops.aten.gelu_backward(inner, bent)
-        inner = self._linear_back(f"{name}.linear1", inner, normed2)
-        slope = self._norm_back(f"{name}.norm2", inner, middle, *moments2).add_(slope)
-        inner = self._linear_back(f"{name}.out", slope, mixed)
-        inner = inner.view(-1, context, heads, depth).transpose(1, 2).reshape(query.shape)
-        joint = torch.empty(3, *query.shape, dtype=query.dtype)  # (3, batch heads, context, D / heads)
-        torch.bmm(p.transpose(1, 2), inner, out=joint[2])
-        inner = torch.ops.aten._softmax_backward_data(torch.bmm(inner, value.transpose(1, 2)), p, 2, p.dtype)
-        inner.mul_(depth**-0.5)
-        torch.bmm(inner, key, out=joint[0])
-        torch.bmm(inner.transpose(1, 2), query, out=joint[1])
-        joint = joint.view(3, -1, heads, context, depth).permute(1, 3, 0, 2, 4).reshape(len(x), -1)  # (N, 3 D)
-        inner = self._linear_back(f"{name}.in", joint, normed1)
-        return self._norm_back(f"{name}.norm1", inner, x, *moments1).add_(slope)
+    def _head_sums(self) -> list[Callable]:
+        """The slopes of the output matrix (V', D), some of its rows for each thread."""
+        rows = -(-len(self.matrix) // self.team.size // ALIGNMENT) * ALIGNMENT
+        parts = zip(self.logits.t().split(rows), self.matrix_slope.split(rows), strict=True)
+        return [partial(torch.mm, p, self.end.scaled, out=slope) for p, slope in parts]
 
-    def _norm(self, name, x):
-        weight, bias = self.weight[f"{name}.weight"], self.weight[f"{name}.bias"]
-        return torch.native_layer_norm(x, weight.shape, weight, bias, LAYER_NORM_EPS)
+    def _layer_sums(self, layer: int) -> list[Callable]:
+        """The slopes of a layer's weights; with the last layer's the norm's after it, with the first's the inputs'."""
+        kept, slope, weight = self.kept[layer], _of_layer(self.slope, layer), self.layer_weights[layer]
+        maps = {"in": (kept.at_joint, kept.normed1), "linear1": (kept.at_bent, kept.normed2)}
+        maps |= {"out": (kept.at_middle, kept.mixed), "linear2": (kept.at_out, kept.active)}  # two halves of the work
+        norms = {"norm1": (kept.at_normed1, kept.x, kept.mean1, kept.scale1, weight["norm1.weight"])}
+        norms |= {"norm2": (kept.at_normed2, kept.middle, kept.mean2, kept.scale2, weight["norm2.weight"])}
+        found = [_map_sums(slope, name, *given) for name, given in maps.items()]
+        found += [partial(_norm_sums, slope, name, *given) for name, given in norms.items()]
+        if layer == self.settings.layers - 1:
+            end = self.end
+            given = end.at_hidden, end.x, end.mean, end.scale, self.weight["norm.weight"]
+            found.append(partial(_norm_sums, self.slope, "norm", *given))
+        return found if layer else [*found, self._position_sums, self._input_sums]
 
-    def _norm_back(self, name, slope, x, mean, scale):
-        weight, bias = self.weight[f"{name}.weight"], self.weight[f"{name}.bias"]
-        back, at_weight, at_bias = torch.ops.aten.native_layer_norm_backward(
-            slope, x, weight.shape, mean, scale, weight, bias, [True, True, True]
-        )
-        self.slope[f"{name}.weight"].copy_(at_weight)
-        self.slope[f"{name}.bias"].copy_(at_bias)
-        return back
+    def _position_sums(self) -> None:
+        torch.sum(self.kept[0].at_x.view(*self.inputs.shape, -1), 0, out=self.slope["positions"])
 
-    def _linear_back(self, name, slope, x):
-        torch.mm(slope.t(), x, out=self.slope[f"{name}.weight"])
-        torch.sum(slope, 0, out=self.slope[f"{name}.bias"])
-        return torch.mm(slope, self.weight[f"{name}.weight"])
-
-    def _embedding_back(self, inputs, slope):
-        torch.sum(slope.view(inputs.shape + (-1,)), 0, out=self.slope["positions"])
+    def _input_sums(self) -> None:
+        """The slopes of the input rows of each id, summed in float32, rounded once; added when the head's are there."""
+        slope, inputs = self.kept[0].at_x, self.inputs
         ids, place = torch.unique(inputs, return_inverse=True)
         sums = torch.zeros(len(ids), slope.shape[1]).index_add_(0, place.view(-1), slope.float())  # (ids, D)
         if not self.settings.tied:
             self.slope["embedding"].zero_()
-        self.slope["embedding"].index_add_(0, ids, sums.to(slope.dtype))
+        self.input_slopes = ids, sums.to(slope.dtype)
+
+
+def _of_layer(named: dict[str, torch.Tensor], layer: int) -> dict[str, torch.Tensor]:
+    mine = f"{layer}."
+    return {name.removeprefix(mine): tensor for name, tensor in named.items() if name.startswith(mine)}
+
+
+def _map_sums(slopes, name, slope, x) -> Callable:
+    turned, weight, bias = slope.t(), slopes[f"{name}.weight"], slopes[f"{name}.bias"]
+
+    def sums():
+        torch.mm(turned, x, out=weight)
+        torch.sum(slope, 0, out=bias)
+
+    return sums
+
+
+def _norm_sums(slopes, name, slope, x, mean, scale, weight) -> None:
+    wanted = [False, True, True]  # at x, weight and bias; of the bias itself only the shape matters
+    back = torch.ops.aten.native_layer_norm_backward(slope, x, weight.shape, mean, scale, weight, weight, wanted)
+    slopes[f"{name}.weight"].copy_(back[1])
+    slopes[f"{name}.bias"].copy_(back[2])
