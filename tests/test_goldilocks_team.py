@@ -76,6 +76,21 @@ def test_an_interruption_of_the_calling_thread_ends_the_others():
     assert threading.active_count() == before
 
 
+def test_a_thread_that_cannot_start_leaves_all_as_it_was(monkeypatch):
+    before, start = (torch.get_num_threads(), sys.getswitchinterval(), threading.active_count()), threading.Thread.start
+    team = Team(3)
+
+    def failing(thread):
+        if thread is team._threads[1]:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    with pytest.raises(RuntimeError, match="can't start new thread"), team:
+        pass
+    assert (torch.get_num_threads(), sys.getswitchinterval(), threading.active_count()) == before
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_results_come_in_the_order_of_the_calls(size):
     def slow(number):

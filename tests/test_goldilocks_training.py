@@ -238,7 +238,7 @@ def test_threads_are_as_they_were(tmp_path):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_threads_share_the_steps_and_learn_the_same(protocol, tmp_path):
-    """Two threads, and more than there are windows: same bits again, broken off or not, watched or not."""
+    """Two threads: same bits again, broken off or not, watched or not. And more than there are windows."""
     settings, two = replace(TINY, protocol=protocol), replace(TINY, protocol=protocol, threads=2)
     one = train(settings, *text(), tmp_path / "one")
     shared = train(two, *text(), tmp_path / "two")

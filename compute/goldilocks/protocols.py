@@ -14,7 +14,7 @@ from compute.goldilocks.settings import Settings
 from compute.goldilocks.team import ALONE, Team
 from compute.goldilocks.transformer import generator_of
 
-ALIGNMENT = 128  # weights: what a round of torch's vectorised loops takes; pieces that are a multiple share its bits
+ROUND = 128  # weights that torch's vectorised loops take at once; pieces of whole rounds give the bits of one piece
 
 
 class Piece(NamedTuple):
@@ -41,7 +41,7 @@ class Update:
         self.kept = {"weights": stored} | {name: torch.zeros_like(self.working) for name in ("first", "second")}
         first, second = self.kept["first"], self.kept["second"]
         whole = self.working, self.working_gradients, first, second, torch.empty_like(self.working)
-        size = -(-stored.numel() // team.size // ALIGNMENT) * ALIGNMENT
+        size = -(-stored.numel() // team.size // ROUND) * ROUND
         self.pieces = [Piece(*parts) for parts in zip(*(x.view(-1).split(size) for x in whole), strict=True)]
 
     @property

@@ -47,7 +47,7 @@ class Layer:
         torch.addmm(weight["in.bias"], kept.normed1, turned["in.weight"], out=scratch.joint)  # (N, 3 D)
         self.qkv_apart.copy_(self.joint_apart)
         torch.bmm(self.query, self.key.transpose(1, 2), out=p)  # (windows heads, context, context)
-        torch.add(self.mask, p, alpha=self.scale, out=p)  # the mask is 0 or -inf: one rounding
+        p.mul_(self.scale).add_(self.mask)
         torch._softmax(p, 2, False, out=p)
         torch.bmm(p, self.value, out=scratch.heads)
         self.mixed_apart.copy_(self.heads_apart)
@@ -111,7 +111,9 @@ class Share:
     def __init__(self, model, first: int, last: int):
         s = model.settings
         rows = slice(first * s.context, last * s.context)
-        self.model, self.windows, self.end = model, slice(first, last), rows_of(model.end, rows)
+        self.windows, self.end = slice(first, last), rows_of(model.end, rows)
+        self.weight, self.matrix, self.turned = model.weight, model.matrix, model.matrix.t()
+        self.n_tokens, self.n_positions = model.n_tokens, model.n_positions
         scratch = scratch_of(s, self.end.x)
         self.layers = [
             Layer(s, rows_of(kept, rows), weight, model.mask, scratch)
@@ -127,33 +129,33 @@ class Share:
         Leaves in `wanted` (N,) the probability of each target, and in `masses` that of all dead tokens, where asked.
         """
         inputs, targets = windows[self.windows, :-1], windows[self.windows, 1:].reshape(-1, 1)
-        model, end, x = self.model, self.end, self.layers[0].kept.x
-        torch.index_select(model.weight["embedding"], 0, inputs.reshape(-1), out=x)
-        x.view(*inputs.shape, -1).add_(model.weight["positions"])
+        weight, end, x = self.weight, self.end, self.layers[0].kept.x
+        torch.index_select(weight["embedding"], 0, inputs.reshape(-1), out=x)
+        x.view(*inputs.shape, -1).add_(weight["positions"])
         for layer in self.layers:
             layer.forward()
-        norm(end.x, model.weight["norm.weight"], model.weight["norm.bias"], end.hidden, end.mean, end.scale)
-        torch.mul(end.hidden, 1 / model.n_positions, out=end.scaled)
+        norm(end.x, weight["norm.weight"], weight["norm.bias"], end.hidden, end.mean, end.scale)
+        torch.mul(end.hidden, 1 / self.n_positions, out=end.scaled)
         parts = [self._head(chunk, targets[rows], dead) for rows, chunk in self.chunks]
         wanted, masses = zip(*parts, strict=True)
-        end.at_hidden.mul_(1 / model.n_positions)
+        end.at_hidden.mul_(1 / self.n_positions)
         self.wanted, self.masses = torch.cat(wanted), None if dead is None else torch.cat(masses)
 
     def _head(self, chunk, target, dead):
-        model, p = self.model, chunk.logits
-        torch.mm(chunk.hidden, model.matrix_turned, out=p)  # (chunk, V')
-        p[:, model.n_tokens :] = -math.inf
+        p = chunk.logits
+        torch.mm(chunk.hidden, self.turned, out=p)  # (chunk, V')
+        p[:, self.n_tokens :] = -math.inf
         torch._softmax(p, 1, False, out=p)
         wanted = p.gather(1, target)[:, 0]
         mass = None if dead is None else torch.mm(p, dead)[:, 0].float()
         p[torch.arange(len(target)), target[:, 0]] = wanted - 1  # p - y
-        torch.mm(p, model.matrix, out=chunk.at_hidden)
+        torch.mm(p, self.matrix, out=chunk.at_hidden)
         return wanted, mass
 
     def back(self) -> None:
         """From the slope at the hidden states to that at what the last layer gave."""
         end = self.end
-        end.at_x.copy_(norm_back(end.at_hidden, end.x, end.mean, end.scale, self.model.weight["norm.weight"]))
+        end.at_x.copy_(norm_back(end.at_hidden, end.x, end.mean, end.scale, self.weight["norm.weight"]))
 
 
 def rows_of(buffers: SimpleNamespace, rows: slice) -> SimpleNamespace:

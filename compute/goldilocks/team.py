@@ -37,27 +37,34 @@ class Team:
 
     def __enter__(self):
         self._before = torch.get_num_threads(), sys.getswitchinterval()
-        torch.set_num_threads(1)
-        if self.size > 1:
-            sys.setswitchinterval(SWITCH_SECONDS)
-        for thread in self._threads:
-            thread.start()
+        try:
+            torch.set_num_threads(1)
+            if self.size > 1:
+                sys.setswitchinterval(SWITCH_SECONDS)
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # no thread to be had, or an interruption
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *raised):
-        self._stop()
-        for tasks in self._tasks.values():
-            tasks.put(None)
-        for thread in self._threads:
-            thread.join()
         threads, interval = self._before
-        sys.setswitchinterval(interval)
-        torch.set_num_threads(threads)
+        try:
+            self._stop()
+            for tasks in self._tasks.values():
+                tasks.put(None)
+            for thread in self._threads:
+                if thread.ident:
+                    thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+            torch.set_num_threads(threads)
 
     def run(self, task: Callable[[int], None]) -> None:
         """Call task(k) in thread k, for k = 0 (this one) .. size - 1, in inference mode; return when all have returned.
 
-        Raises what a task raised; the others then stop where they next meet, and the team can meet no more.
+        Raises what a task raised; the others then stop where they next meet, and the team is of no more use.
         """
         for tasks in self._tasks.values():
             tasks.put(task)

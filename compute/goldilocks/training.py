@@ -35,7 +35,8 @@ class Observer(Protocol):
         """Take in update number `step`, counted from 1.
 
         before, after: (n_dead, D), the dead rows of the output matrix as stored, by ascending token id: bfloat16, or
-        float32 for protocol fp32; of fp32-master the bfloat16 copy. `after` lives on; nothing here may be written to.
+        float32 for protocol fp32; of fp32-master the bfloat16 copy. `after` lives on; nothing here may be written to
+        (torch's inference tensors refuse it).
         measures: floats loss (nats per token, before the update), grad_norm and update_norm (Euclidean, of all
         parameters as stored), dead_probability (mean over positions of the probability of all dead tokens); float32
         mean_h (D,), the mean of the final hidden states; dead_pull (D,), the sum over positions of (probability of

@@ -137,12 +137,13 @@ class Transformer:
         self.output = output_name(settings)
         padded = n_tokens + -n_tokens % ALIGNMENT  # V', the rows of the output matrix with its padding
         self.matrix = self.weights[: padded * settings.width].view(padded, -1)
-        self.matrix_turned = self.matrix.t()
         self.matrix_slope = self.gradients[: padded * settings.width].view(padded, -1)
         self.mask = weights.new_full((settings.context, settings.context), -math.inf).triu_(1)
         self.n_positions = settings.batch * settings.context
         self.layer_weights = [_of_layer(self.weight, layer) for layer in range(settings.layers)]
         self._make_buffers(padded)
+        if team.size > settings.batch:
+            raise ValueError(f"a team of {team.size} threads for {settings.batch} windows; each thread needs one")
         bounds = [settings.batch * k // team.size for k in range(team.size + 1)]
         self.shares = [Share(self, *part) for part in itertools.pairwise(bounds)]
         self.head_sums, self.layer_sums = self._head_sums(), [self._layer_sums(k) for k in range(settings.layers)]
@@ -182,7 +183,7 @@ class Transformer:
 
         dead: (V', 1) of the weights' dtype from `column`; with it, the probability of dead tokens is summed too.
         """
-        self.inputs = windows[:, :-1]  # (batch, context)
+        added = []
 
         def task(k):
             share = self.shares[k]
@@ -192,9 +193,13 @@ class Transformer:
             for layer, sums in zip(reversed(share.layers), reversed(self.layer_sums), strict=True):
                 layer.back()
                 self._sum(k, sums)
+            if k == self.team.size - 1:
+                added.extend(self._input_sums(windows[:, :-1]))
 
         self.team.run(task)
-        self.slope["embedding"].index_add_(0, *self.input_slopes)
+        if not self.settings.tied:
+            self.slope["embedding"].zero_()
+        self.slope["embedding"].index_add_(0, *added)
         masses = None if dead is None else torch.cat([share.masses for share in self.shares])
         return Signals(self._loss(windows), self.end.hidden.clone(), masses)
 
@@ -217,10 +222,10 @@ class Transformer:
         return [partial(torch.mm, p, self.end.scaled, out=slope) for p, slope in parts]
 
     def _layer_sums(self, layer: int) -> list[Callable]:
-        """The slopes of a layer's weights; with the last layer's the norm's after it, with the first's the inputs'."""
+        """The slopes of a layer's weights; with the last one's the norm's after it, with the first's the positions'."""
         kept, slope, weight = self.kept[layer], _of_layer(self.slope, layer), self.layer_weights[layer]
         maps = {"in": (kept.at_joint, kept.normed1), "linear1": (kept.at_bent, kept.normed2)}
-        maps |= {"out": (kept.at_middle, kept.mixed), "linear2": (kept.at_out, kept.active)}  # two halves of the work
+        maps |= {"out": (kept.at_middle, kept.mixed), "linear2": (kept.at_out, kept.active)}
         norms = {"norm1": (kept.at_normed1, kept.x, kept.mean1, kept.scale1, weight["norm1.weight"])}
         norms |= {"norm2": (kept.at_normed2, kept.middle, kept.mean2, kept.scale2, weight["norm2.weight"])}
         found = [_map_sums(slope, name, *given) for name, given in maps.items()]
@@ -229,19 +234,17 @@ class Transformer:
             end = self.end
             given = end.at_hidden, end.x, end.mean, end.scale, self.weight["norm.weight"]
             found.append(partial(_norm_sums, self.slope, "norm", *given))
-        return found if layer else [*found, self._position_sums, self._input_sums]
+        if layer == 0:
+            by_window = kept.at_x.view(self.settings.batch, self.settings.context, -1)
+            found.append(partial(torch.sum, by_window, 0, out=self.slope["positions"]))
+        return found
 
-    def _position_sums(self) -> None:
-        torch.sum(self.kept[0].at_x.view(*self.inputs.shape, -1), 0, out=self.slope["positions"])
-
-    def _input_sums(self) -> None:
-        """The slopes of the input rows of each id, summed in float32, rounded once; added when the head's are there."""
-        slope, inputs = self.kept[0].at_x, self.inputs
+    def _input_sums(self, inputs) -> tuple[torch.Tensor, torch.Tensor]:
+        """The ids among the inputs, and the slopes of the input rows of each, summed in float32 and rounded once."""
+        slope = self.kept[0].at_x
         ids, place = torch.unique(inputs, return_inverse=True)
         sums = torch.zeros(len(ids), slope.shape[1]).index_add_(0, place.view(-1), slope.float())  # (ids, D)
-        if not self.settings.tied:
-            self.slope["embedding"].zero_()
-        self.input_slopes = ids, sums.to(slope.dtype)
+        return ids, sums.to(slope.dtype)
 
 
 def _of_layer(named: dict[str, torch.Tensor], layer: int) -> dict[str, torch.Tensor]:
