@@ -19,7 +19,7 @@ from compute import (
     results_telescope,
     results_void,
 )
-from compute.cache import Call, registry
+from compute.cache import Call, origin, registry
 from compute.corpus import open_corpus
 from compute.models.weights import Model
 
@@ -68,4 +68,5 @@ def kept(opened: Model) -> list[tuple[str, Call]]:
     """Every result that may be kept: those of the model, the long runs, and the trainings that are dissected."""
     from compute import experiments, results_galaxies, results_swarm
 
-    return calls(opened) + experiments.calls() + results_swarm.calls() + results_galaxies.calls()
+    with origin.one_look():
+        return calls(opened) + experiments.calls() + results_swarm.calls() + results_galaxies.calls()

@@ -132,7 +132,7 @@ def explanation(told: Mapping) -> list[str]:
         pairs += [("computed", f"{moment(told['date'])} UTC, in {duration(told['seconds'])}, {size(told['bytes'])}")]
         versions = ", ".join(f"{package} {version}" for package, version in origin["versions"].items())
         pairs += [("with" if i == 0 else "", line) for i, line in enumerate(textwrap.wrap(versions, 70))]
-        pairs += [("on", f"{origin['machine']}, {origin['threads']} threads")]
+        pairs += [("on", f"{origin['machine']}, {origin['threads']} thread{'s' * (origin['threads'] != 1)}")]
     if origin and (blessed := origin["blessed"]):
         pairs += [("blessed", f"{moment(blessed['date'])} UTC; computed under {start(blessed['old_key'])}")]
     table = [f"{name:<9} {visible(value)}" for name, value in pairs if value is not None]

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from planets import child, flip, same
 
 from compute import cache, paths
-from compute.cache import DamageWarning, audit, cached, entries, key, parts, store
+from compute.cache import DamageWarning, audit, cached, entries, key, origin, parts, reach, store
 
 planet = planets.planet
 
@@ -346,6 +346,23 @@ def test_code_that_was_edited_after_it_was_loaded_is_never_run_under_the_new_nam
     planet.edit("return x + 1", "return x + 3")
     importlib.reload(sys.modules["planet.a"])
     assert sys.modules["planet.a"].f(5)["values"][1] == 8
+
+
+def test_one_look_names_many_results_from_one_reading(planet, monkeypatch):
+    """An edit meanwhile counts as one made afterwards."""
+    read, readings = reach.sources, []
+    monkeypatch.setattr(reach, "sources", lambda *of: readings.append(of) or read(*of))
+    f = planet.load().f
+    with origin.one_look():
+        before = [f.call(x).key for x in range(5)]
+        planet.edit("return x + 1", "return x + 2")
+        assert [f.call(x).key for x in range(5)] == before and len(readings) == 1
+        with origin.one_look():
+            assert f.call(0).key != before[0]
+        assert f.call(0).key == before[0]
+    assert f.call(0).key != before[0] and len(readings) == 3
+    with pytest.raises(RuntimeError, match="reaches code that was edited"):
+        f(0)
 
 
 def test_an_input_that_changes_under_a_running_function_is_noticed(planet, tmp_path):

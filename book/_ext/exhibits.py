@@ -165,11 +165,12 @@ def origin_rows(item: dict, source: str) -> dict[str, str]:
     arguments = ", ".join(f"{name}={value}" for name, value in (item.get("arguments") or {}).items())
     versions = ", ".join(f"{name} {version}" for name, version in sorted(item["versions"].items()))
     kept = ", from the committed results" if item["layer"] == "shipped" else ""
+    threads = f"{item['threads']} thread{'s' * (item['threads'] != 1)}"
     return {
         "made by": f'<a href="{escape(source)}"><code>{escape(item["function"])}</code></a>',
         "model": escape(str(item.get("model") or "")),
         "called with": escape(arguments),
-        "took": escape(f"{duration(item['seconds'])} on {item['machine']}, {item['threads']} threads"),
+        "took": escape(f"{duration(item['seconds'])} on {item['machine']}, {threads}"),
         "date": escape(f"{str(item['date'])[:16].replace('T', ', ')} UTC{kept}"),
         "versions": escape(versions),
         "key": f"<code>{escape(item['key'])}</code>",

@@ -4,7 +4,9 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,10 +18,30 @@ PACKAGES = ("numpy", "scipy", "ml_dtypes", "h5py", "safetensors", "tokenizers", 
 
 _loaded: dict[str, tuple[object, str]] = {}  # module: (its spec, new with every reload; its source then)
 
+_seen: ContextVar[dict[str, dict[str, str]] | None] = ContextVar("seen", default=None)  # by package, within one_look
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Within it each package's sources are read once, however many results are named: as they were at first."""
+    token = _seen.set({})
+    try:
+        yield
+    finally:
+        _seen.reset(token)
+
 
 def on_disk(qualified_name: str) -> dict[str, str]:
     """The sources, as they are now, of the package that a name belongs to; LookupError if it is not imported."""
-    package = qualified_name.partition(".")[0]
+    package, seen = qualified_name.partition(".")[0], _seen.get()
+    if seen is None:
+        return _read(package, qualified_name)
+    if package not in seen:
+        seen[package] = _read(package, qualified_name)
+    return seen[package]
+
+
+def _read(package: str, qualified_name: str) -> dict[str, str]:
     if package not in sys.modules:
         raise LookupError(f"the package {package!r} of {qualified_name} is not imported")
     module = sys.modules[package]
@@ -47,7 +69,7 @@ def remember(module_name: str) -> None:
 
 def check(roots: Sequence[str], code: Mapping[str, str]) -> None:
     """Raises RuntimeError where the code on disk, which names the result, is not the code that would run."""
-    texts = on_disk(roots[0])
+    texts = dict(on_disk(roots[0]))
     for name in texts:
         module = name.removesuffix(".__init__")
         if module in _loaded:
