@@ -22,6 +22,7 @@ everything. `compute.cache.key.FORMAT` stands for it in each key.
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 from compute import paths
@@ -53,8 +54,8 @@ def reach(qualified_name: str, root: Path | None = None) -> dict[str, str]:
 def digest(names: Iterable[str], root: Path | None = None) -> str:
     """One SHA-256 over all that the names reach together."""
     found: dict[str, str] = {}
-    for name in sorted(set(names)):
-        found |= reach(name, root)
+    for package, its_names in groupby(sorted(set(names)), lambda name: name.partition(".")[0]):
+        found |= reach_in(sources(package, root or paths.root()), its_names)
     return combined(found)
 
 
