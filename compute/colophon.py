@@ -13,8 +13,8 @@ from compute.models.weights import Model
 from compute.paths import root
 
 PACKAGES = (
-    "numpy", "numba", "scipy", "matplotlib", "plotly", "safetensors", "gguf", "h5py", "ml_dtypes", "tokenizers",
-    "jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme",
+    "numpy", "numba", "scipy", "torch", "matplotlib", "plotly", "safetensors", "gguf", "h5py", "ml_dtypes",
+    "tokenizers", "jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme",
 )  # fmt: skip
 
 
