@@ -1,8 +1,7 @@
 """What one thread does of a pass: its windows through the layers, through the head, and their slopes back.
 
 What goes row by row is here; what sums over the batch, the slopes of the weights, is in
-`compute.goldilocks.transformer`. Buffers, and views of them, are made once.
-Chapter: Goldilocks.
+`compute.goldilocks.transformer`. Buffers, and views of them, are made once. Chapter: Goldilocks.
 """
 
 import math
