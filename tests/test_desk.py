@@ -312,6 +312,16 @@ def test_bless_moves_a_committed_result_to_todays_key_after_its_probe(committed,
     assert told(committed, "why", "long")["origin"]["blessed"]["old_key"] == before.provenance.key
 
 
+def test_the_manifest_keeps_the_last_blessing_of_each_result(committed, planet):
+    (shipped,) = manifest()
+    for number in range(3):
+        planet.edit("return np.cumsum(", f"steps = {number}\n    return np.cumsum(")
+        planet.load()
+        line = told(committed, "bless", "long")
+        assert manifest() == [shipped, line]
+    assert not list(paths.results_folder().glob(".*"))
+
+
 def kept_bytes() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths.results_folder().rglob("*") if path.is_file()}
 

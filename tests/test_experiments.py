@@ -11,7 +11,7 @@ from test_corpus import english, thai
 
 from compute import __main__ as front
 from compute import experiments, laboratory, paths, results_experiments, results_goldilocks, rounding
-from compute.cache import entries, opened
+from compute.cache import entries, opened, origin, store
 from compute.corpus import open_corpus
 from compute.experiments import EXPERIMENTS, Experiment
 from compute.goldilocks.settings import Settings
@@ -286,6 +286,20 @@ def test_every_run_is_shipped_and_of_todays_code(monkeypatch):
     monkeypatch.delenv("AZIMUTH_CORPUS_UNSEEN", raising=False)
     lacking = [name for name, call in shipped_runs() if call.state() not in ("fresh", "shipped")]
     assert not lacking, f"bless, or train again and ship: {', '.join(lacking)}"
+
+
+def test_nothing_is_shipped_of_other_code():
+    """Not of the experiments alone: what nobody can read any more only takes room in every clone."""
+    with origin.one_look():
+        shipped = list(entries.every(paths.results_folder()))
+        old = [str(entry) for entry in shipped if not origin.is_current(store.glance(entry / store.RECORD))]
+    assert len(shipped) > 100 and not old, f"bless, or remove: {', '.join(old)}"
+
+
+def test_what_is_shipped_takes_less_than_20_megabytes_of_a_disk():
+    """As `du` counts: files and folders in blocks of 4 KB."""
+    sizes = [path.stat().st_size if path.is_file() else 1 for path in paths.results_folder().rglob("*")]
+    assert sum(-(-size // 4096) * 4096 for size in sizes) < 20 * 2**20
 
 
 def test_shipped_runs_are_small():

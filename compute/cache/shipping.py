@@ -1,7 +1,6 @@
 """How a result gets into the committed layer, and how it stays there when code changes that does not change it."""
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -10,9 +9,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock
+
 from compute import paths
 from compute.cache import Call, entries, mirror, opened, origin, parts, store
-from compute.integrity import flush_folder
+from compute.integrity import write_whole
 
 LARGEST_FILE = 10_000_000  # bytes
 LARGEST_TOTAL = 20_000_000  # bytes of the whole committed layer: it is cloned by everyone
@@ -116,13 +117,15 @@ def _publish(target: Path, fill: Callable[[Path], None], size: int) -> None:
 
 
 def _manifest(line: dict) -> dict:
-    """Appends one line to the manifest, in one write."""
+    """Adds one line to the manifest, where a blessing takes the place of the one before it: git has the older ones."""
     line = {"date": _now()} | line | origin.circumstances()
     path = paths.results_folder() / "manifest.jsonl"
-    with path.open("ab", buffering=0) as file:
-        file.write((json.dumps(line) + "\n").encode())
-        os.fsync(file.fileno())
-    flush_folder(path.parent)
+    with FileLock(path.parent.with_name(".results.lock")):
+        told = path.read_text("utf-8").splitlines() if path.exists() else []
+        lines = [json.loads(one) for one in told] + [line]
+        superseded = {(one["function"], one["old_key"]) for one in lines if one["action"] == "bless"}
+        left = [one for one in lines if one["action"] != "bless" or (one["function"], one["key"]) not in superseded]
+        write_whole(path, [(json.dumps(one) + "\n").encode() for one in left])
     return line
 
 
