@@ -13,26 +13,28 @@ from compute.goldilocks.transformer import generator_of
 from compute.lattice import widen
 
 SIZE = 5_003  # odd: the ends of vectorised loops are tested too
+WHOLE = 5_024  # whole rounds of 32, which the compiled update takes
 
 
-def gradients_of(steps, dtype=torch.bfloat16):
-    """Gradients (steps, SIZE) over many binades, some of them zero."""
+def gradients_of(steps, dtype=torch.bfloat16, n_weights=SIZE):
+    """Gradients (steps, n_weights) over many binades, some of them zero."""
     generator = torch.Generator().manual_seed(5)
-    size = torch.exp(4 * torch.randn(SIZE, generator=generator) - 6)
-    found = size * torch.randn(steps, SIZE, generator=generator)
+    size = torch.exp(4 * torch.randn(n_weights, generator=generator) - 6)
+    found = size * torch.randn(steps, n_weights, generator=generator)
     found[:, ::17] = 0
     found[3:, ::5] = 0  # gradients that stop: only moments move on
     return found.to(dtype)
 
 
-def start_of(dtype=torch.bfloat16):
-    return (0.1 * torch.randn(SIZE, generator=torch.Generator().manual_seed(6))).to(dtype)
+def start_of(dtype=torch.bfloat16, n_weights=SIZE):
+    return (0.1 * torch.randn(n_weights, generator=torch.Generator().manual_seed(6))).to(dtype)
 
 
-def rule_of(settings, master=None):
-    stored = start_of(protocols.stored_type(settings))
+def rule_of(settings, master=None, n_weights=SIZE):
+    stored = start_of(protocols.stored_type(settings), n_weights)
     gradients = torch.zeros_like(stored)
-    return protocols.update(settings, stored, gradients, start_of(torch.float32) if master is None else master)
+    start = start_of(torch.float32, n_weights) if master is None else master
+    return protocols.update(settings, stored, gradients, start)
 
 
 def peer(settings, parameter):
@@ -52,19 +54,29 @@ def bits(tensor):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01, 4.0])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_pure_protocols_are_torch_s_optimizers_bit_for_bit(protocol, optimizer, weight_decay, momentum):
+@pytest.mark.parametrize("n_weights", [SIZE, WHOLE])
+def test_pure_protocols_are_torch_s_optimizers_bit_for_bit(protocol, optimizer, weight_decay, momentum, n_weights):
     if momentum and optimizer != "sgd":
         momentum = 0.0
     settings = Settings(protocol=protocol, optimizer=optimizer, weight_decay=weight_decay, momentum=momentum)
-    rule = rule_of(settings)
+    rule = rule_of(settings, n_weights=n_weights)
+    assert rule.pieces[0].fits == (n_weights == WHOLE and protocol == "pure-bf16")
     parameter = torch.nn.Parameter(rule.stored.clone())
     optimizer = peer(settings, parameter)
-    for step, gradient in enumerate(gradients_of(40, rule.stored.dtype), 1):
+    for step, gradient in enumerate(gradients_of(40, rule.stored.dtype, n_weights), 1):
         parameter.grad = gradient.clone()
         optimizer.step()
         rule.gradients.copy_(gradient)
         rule.apply(step)
         assert torch.equal(bits(rule.stored), bits(parameter.detach()))
+
+
+def test_which_updates_are_compiled():
+    """Below beta1 = 1/2 torch's lerp goes from the other end; the bits of that are left to torch."""
+    assert rule_of(Settings(), n_weights=WHOLE).compiled != [None]
+    for other in ({"beta1": 0.3}, {"optimizer": "sgd"}, {"optimizer": "adam"}, {"protocol": "fp32-master"}):
+        assert rule_of(Settings(**other), n_weights=WHOLE).compiled == [None], other
+    assert rule_of(Settings()).compiled == [None]
 
 
 def near(found, wanted, what):
@@ -77,12 +89,13 @@ def stored_bits(tensor):
     return tensor.view(torch.uint16).numpy().copy()
 
 
-def test_pure_bfloat16_is_the_formula_with_integer_rounding():
+@pytest.mark.parametrize("n_weights", [SIZE, WHOLE])
+def test_pure_bfloat16_is_the_formula_with_integer_rounding(n_weights):
     """Each operation in float32 (numpy), each output rounded by integer arithmetic; one step at a time."""
     s = Settings(weight_decay=4.0)
-    rule = rule_of(s)
+    rule = rule_of(s, n_weights=n_weights)
     nearest = lambda values: widen(rounding.round_float32(values.astype(np.float32)))  # noqa: E731
-    for step, gradient in enumerate(gradients_of(20), 1):
+    for step, gradient in enumerate(gradients_of(20, n_weights=n_weights), 1):
         w, m, v = (widen(stored_bits(rule.kept[name])) for name in ("weights", "first", "second"))
         g = widen(stored_bits(gradient))
         w = nearest(w * np.float32(1 - s.learning_rate * s.weight_decay))

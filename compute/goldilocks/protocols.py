@@ -6,10 +6,14 @@ operation of torch computes in float32 and rounds its output to nearest. Chapter
 Sources: [kingma2015adam], [loshchilov2019decoupled], [zamirai2021bfloat16], [gupta2015limited].
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
+from compute.goldilocks import kernels
+from compute.goldilocks.lanes import bits_of
 from compute.goldilocks.settings import Settings
 from compute.goldilocks.team import ALONE, Team
 from compute.goldilocks.transformer import generator_of
@@ -26,13 +30,19 @@ class Piece(NamedTuple):
     second: torch.Tensor
     scratch: torch.Tensor
 
+    @property
+    def fits(self) -> bool:
+        """Whether the compiled update takes it."""
+        return self.weights.dtype == torch.bfloat16 and kernels.fits(self.weights.numel())
+
 
 class Update:
     """Pure: weights, gradients and moments are of one type, bfloat16 ("pure-bf16") or float32 ("fp32").
 
     In bfloat16 a step of AdamW rounds the decayed weight; the first moment (one lerp); the second moment twice, after
-    the decay and after the square is added; the root, its quotient by the bias correction and the sum with eps; and
-    the weight.
+    the decay and after the square is added; eps, the root, its quotient by the bias correction and their sum; and the
+    weight. AdamW on whole rounds of 32 weights is compiled.
+
     Attributes: `stored`, the weights that the model computes with; `kept`, the tensors of a checkpoint, by name.
     """
 
@@ -43,6 +53,9 @@ class Update:
         whole = self.working, self.working_gradients, first, second, torch.empty_like(self.working)
         size = -(-stored.numel() // team.size // ROUND) * ROUND
         self.pieces = [Piece(*parts) for parts in zip(*(x.view(-1).split(size) for x in whole), strict=True)]
+        gain = np.float32(1 - settings.beta1)
+        compiled = settings.optimizer == "adamw" and gain < 0.5  # else torch's lerp is another formula
+        self.compiled = [_compiled(settings, piece) if compiled and piece.fits else None for piece in self.pieces]
 
     @property
     def working(self) -> torch.Tensor:
@@ -56,7 +69,12 @@ class Update:
 
     def apply(self, step: int) -> None:
         """Make update number `step`, counted from 1, from the gradients."""
-        self.team.run(lambda k: [self.rule(piece, step) for piece in self.pieces[k : k + 1]])
+        self.team.run(lambda k: self._apply(k, step))
+
+    def _apply(self, k, step):
+        if k < len(self.pieces):
+            compiled = self.compiled[k]
+            compiled(step) if compiled else self.rule(self.pieces[k], step)
 
     def rule(self, piece: Piece, step: int) -> None:
         """torch.optim's rule on some of the weights: decay, moments, step, each in the tensors' own type."""
@@ -88,6 +106,19 @@ class Update:
         """Take over the tensors of a checkpoint."""
         for name, tensor in self.kept.items():
             tensor.copy_(kept[name])
+
+
+def _compiled(s: Settings, piece: Piece) -> Callable[[int], None]:
+    """AdamW on a piece in bfloat16, in one pass over it, to the bits of `Update.rule`."""
+    bits = [bits_of(part) for part in piece[:4]]
+    fixed = [np.float32(x) for x in (1 - s.learning_rate * s.weight_decay, 1 - s.beta1, s.beta2, 1 - s.beta2)]
+    eps = np.float32(torch.tensor(s.eps).bfloat16().item())  # as torch adds a number, unlike when it multiplies
+
+    def rule(step):
+        bias, size = (1 - s.beta2**step) ** 0.5, -s.learning_rate / (1 - s.beta1**step)
+        kernels.adam(*bits, *fixed, np.float32(bias), eps, np.float32(size))
+
+    return rule
 
 
 class WideMoments(Update):

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch.nn import init
 
+from compute.goldilocks.operations import operations_for
 from compute.goldilocks.settings import Settings
 from compute.goldilocks.share import Share
 from compute.goldilocks.team import ALONE, Team
@@ -138,7 +139,7 @@ class Transformer:
         padded = n_tokens + -n_tokens % ALIGNMENT  # V', the rows of the output matrix with its padding
         self.matrix = self.weights[: padded * settings.width].view(padded, -1)
         self.matrix_slope = self.gradients[: padded * settings.width].view(padded, -1)
-        self.mask = weights.new_full((settings.context, settings.context), -math.inf).triu_(1)
+        self.operations = operations_for(settings, weights.dtype)
         self.n_positions = settings.batch * settings.context
         self.layer_weights = [_of_layer(self.weight, layer) for layer in range(settings.layers)]
         self._make_buffers(padded)
@@ -146,6 +147,7 @@ class Transformer:
             raise ValueError(f"a team of {team.size} threads for {settings.batch} windows; each thread needs one")
         bounds = [settings.batch * k // team.size for k in range(team.size + 1)]
         self.shares = [Share(self, *part) for part in itertools.pairwise(bounds)]
+        self.input_sums = self.operations.input_sums(self.kept[0].at_x, self.slope["embedding"])
         self.head_sums, self.layer_sums = self._head_sums(), [self._layer_sums(k) for k in range(settings.layers)]
 
     def _make_buffers(self, padded: int) -> None:
@@ -168,7 +170,7 @@ class Transformer:
         ]  # fmt: skip
         self.end = SimpleNamespace(
             x=stream[-1], hidden=tall(wide), mean=tall(1), scale=tall(1), scaled=tall(wide), logits=tall(padded),
-            at_hidden=tall(wide), at_x=at_stream[-1],
+            wanted=tall(1)[:, 0], mass=tall(1), at_hidden=tall(wide), at_x=at_stream[-1],
         )  # fmt: skip
         self.logits = self.end.logits
 
@@ -181,9 +183,14 @@ class Transformer:
     def step(self, windows: torch.Tensor, dead: torch.Tensor | None = None) -> Signals:
         """Fill `gradients` from windows (batch, context + 1) of int64 ids; each position predicts the next id.
 
-        dead: (V', 1) of the weights' dtype from `column`; with it, the probability of dead tokens is summed too.
+        dead: (V', 1) of the weights' dtype from `column`; with it, the probability of dead tokens, of which none may
+        be a target, is summed too. Raises ValueError where the windows are not as many or as long as the settings say,
+        IndexError where an id is not in the vocabulary.
         """
-        added = []
+        wanted = self.settings.batch, self.settings.context + 1
+        if windows.shape != wanted:
+            raise ValueError(f"windows {tuple(windows.shape)}; these settings take {wanted}")
+        signals = []
 
         def task(k):
             share = self.shares[k]
@@ -194,17 +201,18 @@ class Transformer:
                 layer.back()
                 self._sum(k, sums)
             if k == self.team.size - 1:
-                added.extend(self._input_sums(windows[:, :-1]))
+                if not self.settings.tied:
+                    self.slope["embedding"].zero_()
+                self.input_sums(windows[:, :-1].reshape(-1))
+            if k == 0:
+                mass = None if dead is None else self.end.mass[:, 0].float()
+                signals.append(Signals(self._loss(windows), self.end.hidden.clone(), mass))
 
         self.team.run(task)
-        if not self.settings.tied:
-            self.slope["embedding"].zero_()
-        self.slope["embedding"].index_add_(0, *added)
-        masses = None if dead is None else torch.cat([share.masses for share in self.shares])
-        return Signals(self._loss(windows), self.end.hidden.clone(), masses)
+        return signals[0]
 
     def _loss(self, windows) -> float:
-        losses = -torch.cat([share.wanted for share in self.shares]).float().log_()
+        losses = -self.end.wanted.float().log_()
         if not float(losses.max()) < 80:  # a p so small that it may have underflowed: the long way, from the logits
             logits = torch.mm(self.end.hidden, self.weight[self.output].t()).float()
             losses = torch.nn.functional.cross_entropy(logits, windows[:, 1:].reshape(-1), reduction="none")
@@ -228,42 +236,31 @@ class Transformer:
         maps |= {"out": (kept.at_middle, kept.mixed), "linear2": (kept.at_out, kept.active)}
         norms = {"norm1": (kept.at_normed1, kept.x, kept.mean1, kept.scale1, weight["norm1.weight"])}
         norms |= {"norm2": (kept.at_normed2, kept.middle, kept.mean2, kept.scale2, weight["norm2.weight"])}
-        found = [_map_sums(slope, name, *given) for name, given in maps.items()]
-        found += [partial(_norm_sums, slope, name, *given) for name, given in norms.items()]
+        found = [self._map_sums(slope, name, *given) for name, given in maps.items()]
+        found += [self._norm_sums(slope, name, *given) for name, given in norms.items()]
         if layer == self.settings.layers - 1:
             end = self.end
             given = end.at_hidden, end.x, end.mean, end.scale, self.weight["norm.weight"]
-            found.append(partial(_norm_sums, self.slope, "norm", *given))
+            found.append(self._norm_sums(self.slope, "norm", *given))
         if layer == 0:
             by_window = kept.at_x.view(self.settings.batch, self.settings.context, -1)
             found.append(partial(torch.sum, by_window, 0, out=self.slope["positions"]))
         return found
 
-    def _input_sums(self, inputs) -> tuple[torch.Tensor, torch.Tensor]:
-        """The ids among the inputs, and the slopes of the input rows of each, summed in float32 and rounded once."""
-        slope = self.kept[0].at_x
-        ids, place = torch.unique(inputs, return_inverse=True)
-        sums = torch.zeros(len(ids), slope.shape[1]).index_add_(0, place.view(-1), slope.float())  # (ids, D)
-        return ids, sums.to(slope.dtype)
+    def _map_sums(self, slopes, name, slope, x) -> Callable:
+        turned, weight = slope.t(), slopes[f"{name}.weight"]
+        columns = self.operations.column_sums(slope, slopes[f"{name}.bias"])
+
+        def sums():
+            torch.mm(turned, x, out=weight)
+            columns()
+
+        return sums
+
+    def _norm_sums(self, slopes, name, *given) -> Callable:
+        return self.operations.norm_sums(*given, slopes[f"{name}.weight"], slopes[f"{name}.bias"])
 
 
 def _of_layer(named: dict[str, torch.Tensor], layer: int) -> dict[str, torch.Tensor]:
     mine = f"{layer}."
     return {name.removeprefix(mine): tensor for name, tensor in named.items() if name.startswith(mine)}
-
-
-def _map_sums(slopes, name, slope, x) -> Callable:
-    turned, weight, bias = slope.t(), slopes[f"{name}.weight"], slopes[f"{name}.bias"]
-
-    def sums():
-        torch.mm(turned, x, out=weight)
-        torch.sum(slope, 0, out=bias)
-
-    return sums
-
-
-def _norm_sums(slopes, name, slope, x, mean, scale, weight) -> None:
-    wanted = [False, True, True]  # at x, weight and bias; of the bias itself only the shape matters
-    back = torch.ops.aten.native_layer_norm_backward(slope, x, weight.shape, mean, scale, weight, weight, wanted)
-    slopes[f"{name}.weight"].copy_(back[1])
-    slopes[f"{name}.bias"].copy_(back[2])
