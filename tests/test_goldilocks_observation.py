@@ -46,15 +46,18 @@ def numpy_of(rows: torch.Tensor) -> np.ndarray:
     return rows.view(torch.int16).numpy().view(np.uint16)
 
 
-def test_ordinals_and_lengths_agree_with_the_lattice_on_every_finite_pattern():
+@pytest.mark.parametrize("dim", [128, 100])  # compiled, and by torch
+def test_ordinals_and_lengths_agree_with_the_lattice_on_every_finite_pattern(dim):
     every = np.arange(1 << 16, dtype=np.uint16)
     finite = every[lattice.is_finite(every)]
     stored = torch.from_numpy(finite.view(np.int16).copy()).view(torch.bfloat16)
     assert (motion.ordinals(stored).numpy() == lattice.ordinal(finite)).all()
-    one = np.random.default_rng(42).choice(finite, (50, 128))
-    two = np.random.default_rng(43).choice(finite, (50, 128))
+    one = np.random.default_rng(42).choice(finite, (50, dim))
+    two = np.random.default_rng(43).choice(finite, (50, dim))
     rows = [torch.from_numpy(bits.view(np.int16).copy()).view(torch.bfloat16) for bits in (one, two)]
     found, truth = motion.steps_in_cells(*rows), lattice.extent(lattice.cells(one, two))
+    again = motion.steps_in_cells(*rows, torch.full((50, dim), torch.nan))
+    assert all(torch.equal(*pair) for pair in zip(found, again, strict=True))
     assert (found.l1.numpy() == truth.l1).all() and (found.linf.numpy() == truth.linf).all()
     np.testing.assert_allclose(found.l2_squared.sqrt().numpy(), truth.l2, rtol=1e-6)
 
@@ -69,7 +72,7 @@ def test_float32_is_measured_on_its_own_lattice():
 
 def test_a_change_of_the_sign_of_zero_is_no_motion():
     for dtype in (torch.bfloat16, torch.float32):
-        zero = torch.zeros(2, 4, dtype=dtype)
+        zero = torch.zeros(2, 32, dtype=dtype)
         assert not motion.steps_in_cells(zero, -zero).l1.any()
         assert motion.bits(zero).ne(motion.bits(-zero)).all()
     with pytest.raises(TypeError, match=r"float16 found"):

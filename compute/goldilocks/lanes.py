@@ -123,6 +123,20 @@ def look(typing, table, patterns, index):
 
 
 @intrinsic
+def ordinals(typing, patterns, index):
+    """The lattice ordinals of eight bfloat16 patterns, from index on; 0 for either zero."""
+
+    def lower(context, builder, sig, args):
+        place = _place(context, builder, *sig.args[:1], *args, HALVES)
+        pattern = builder.sext(builder.load(place, align=2), WORDS)
+        minus = builder.ashr(pattern, _words(31))
+        size = builder.and_(pattern, _words(0x7FFF))
+        return builder.sitofp(builder.sub(builder.xor(size, minus), minus), FLOATS)
+
+    return LANES(patterns, types.intp), lower
+
+
+@intrinsic
 def rounded(typing, lanes):
     """To the nearest bfloat16, and back."""
 

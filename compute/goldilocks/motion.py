@@ -9,7 +9,13 @@ Chapter: Dead-token dynamics.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numba import njit
+
+from compute.goldilocks import kernels
+from compute.goldilocks.lanes import F, bits_of, greater, greatest, spread, store, total
+from compute.goldilocks.lanes import ordinals as ordinals_at
 
 INTEGERS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}
 LARGEST_16_BIT_STEP = 65_278  # cells between the two largest bfloat16 values
@@ -42,19 +48,41 @@ def ordinals(stored: torch.Tensor) -> torch.Tensor:
     return (pattern & ((1 << (width - 1)) - 1)).bitwise_xor_(minus).sub_(minus)
 
 
-def steps_in_cells(before: torch.Tensor, after: torch.Tensor) -> Steps:
+def steps_in_cells(before: torch.Tensor, after: torch.Tensor, room: torch.Tensor | None = None) -> Steps:
     """Return L1, L2 squared and L-infinity of each row's displacement (n, D), in cells.
 
     bfloat16: differences in int32, summed as float32 where any sum of D of them is exact there (D <= 257),
-    else as float64. float32: differences in int64, L1 and L-infinity exact, L2 squared in float64.
+    else as float64. float32: differences in int64, L1 and L-infinity exact, L2 squared in float64. room: float32 (n, D)
+    to work in, for who asks step after step.
     """
-    start, end = ordinals(before), ordinals(after)
     if before.dtype == torch.float32:
+        start, end = ordinals(before), ordinals(after)
         moved = end.to(torch.int64).sub_(start).abs_()
         return Steps(moved.sum(dim=1), moved.to(torch.float64).square_().sum(dim=1), moved.amax(dim=1))
     exact = before.shape[1] * LARGEST_16_BIT_STEP < EXACT_IN_FLOAT32
+    if exact and kernels.fits(before.shape[1]):
+        moved = torch.empty(before.shape) if room is None else room
+        l1, linf = torch.empty(len(before)), torch.empty(len(before))
+        patterns = (bits_of(rows.contiguous()) for rows in (before, after))
+        _cells(*patterns, *(found.view(-1).numpy() for found in (moved, l1, linf)))
+        return Steps(l1, torch.linalg.vecdot(moved, moved), linf)
+    start, end = ordinals(before), ordinals(after)
     moved = end.to(torch.int32).sub_(start).to(torch.float32 if exact else torch.float64).abs_()
     return Steps(moved.sum(dim=1), torch.linalg.vecdot(moved, moved), moved.amax(dim=1))
+
+
+@njit(nogil=True)
+def _cells(before: np.ndarray, after: np.ndarray, moved: np.ndarray, l1: np.ndarray, linf: np.ndarray) -> None:
+    """|d| in cells of bfloat16 patterns (n D,) into moved, and each row's sum and greatest, all of them exact."""
+    width = len(moved) // max(1, len(l1))
+    for row in range(len(l1)):
+        sums, most = spread(F(0)), spread(F(0))
+        for at in range(row * width, (row + 1) * width, 8):
+            steps = ordinals_at(after, at) - ordinals_at(before, at)
+            steps = greater(steps, spread(F(0)) - steps)
+            store(moved, at, steps)
+            sums, most = sums + steps, greater(most, steps)
+        l1[row], linf[row] = total(sums), greatest(most)
 
 
 def cosine(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -65,6 +65,7 @@ class Summary:
         self.schedule = sorted(set(snapshots))
         self.betas, self.epsilon = (beta1, beta2), epsilon
         self._kept = self._empty(np.uint16 if storage == "bfloat16" else np.uint32)
+        self._room = torch.empty(self.tokens.size, self.dim)
 
     def _empty(self, stored: type) -> dict[str, np.ndarray]:
         """Everything that is kept, as arrays of the size that the whole run needs."""
@@ -109,7 +110,7 @@ class Summary:
             kept["start"][:] = _stored(before, kept["start"].dtype)
             kept["centroids"][0] = before.to(torch.float64).mean(dim=0).numpy()
             self._keep_rows(0, before)
-        lengths = motion.steps_in_cells(before, after)
+        lengths = motion.steps_in_cells(before, after, self._room)
         self._keep_lives(step, lengths)
         self._keep_swarm(step, before, after, measures, lengths)
         self._keep_rows(step, after)

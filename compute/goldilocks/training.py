@@ -125,7 +125,7 @@ class _Run:
         if saved := checkpoints.load(folder, self.belongs):
             self._restore(*saved)
         self.matrix = self.model.weight[self.model.output]
-        self.rows = self.matrix[self.ids]
+        self.rows = torch.index_select(self.matrix, 0, self.ids)
         self.old = torch.empty_like(self.model.weights) if observers else None
 
     def go(self, last, log, checkpoint_seconds) -> Trained:
@@ -168,8 +168,8 @@ class _Run:
         grad_norm, update_norm, gradients, rows, mean_h = self.team.each([
             lambda: float(length(self.model.gradients)),
             lambda: float(length(self.old.sub_(self.model.weights))),
-            lambda: slopes[self.ids],  # (n_dead, D)
-            lambda: self.matrix[self.ids],
+            lambda: torch.index_select(slopes, 0, self.ids),  # (n_dead, D)
+            lambda: torch.index_select(self.matrix, 0, self.ids),
             lambda: signals.hidden.mean(0, dtype=torch.float32),
         ])  # fmt: skip
         measures = {
